@@ -1,0 +1,144 @@
+"""A job: what a user asked for, in which state it is, and which state may follow."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    AWAITING_REVIEW = "awaiting_review"
+    FINALIZING = "finalizing"
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially_succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+S = JobState
+
+TERMINAL = frozenset({S.SUCCEEDED, S.PARTIALLY_SUCCEEDED, S.FAILED, S.CANCELED, S.EXPIRED})
+SUCCESSFUL = frozenset({S.SUCCEEDED, S.PARTIALLY_SUCCEEDED})
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    # A queued job can fail without having started: an input of it failed.
+    S.QUEUED: frozenset({S.STARTING, S.CANCELED, S.EXPIRED, S.FAILED}),
+    S.STARTING: frozenset({S.RUNNING, S.CANCELING, S.CANCELED, S.FAILED, S.FINALIZING}),
+    S.RUNNING: frozenset({S.FINALIZING, S.AWAITING_REVIEW, S.CANCELING, S.CANCELED, S.FAILED}),
+    S.AWAITING_REVIEW: frozenset({S.RUNNING, S.CANCELED, S.FAILED}),
+    S.FINALIZING: frozenset(
+        {S.SUCCEEDED, S.PARTIALLY_SUCCEEDED, S.CANCELING, S.CANCELED, S.FAILED}
+    ),
+    S.CANCELING: frozenset({S.CANCELED, S.FAILED}),
+    **{state: frozenset() for state in TERMINAL},
+}
+
+
+class IllegalTransition(Exception):
+    """A bug of ours: the code asked for a transition the table does not have."""
+
+    def __init__(self, old: JobState, new: JobState) -> None:
+        super().__init__(f"a job cannot go from {old} to {new}")
+
+
+def check_transition(old: JobState, new: JobState) -> None:
+    """Raise IllegalTransition unless ``TRANSITIONS`` has ``old → new``."""
+    if new not in TRANSITIONS[old]:
+        raise IllegalTransition(old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a job's pipeline.
+
+    Attributes:
+        code: the step's name, as shown in ``steps``.
+        task_class: ``cpu``, or ``gpu`` for work that wants an accelerator (and runs without one).
+        planned_by: the stage whose end says which tasks this one has; None means exactly one task.
+    """
+
+    code: str
+    task_class: str
+    planned_by: str | None = None
+
+
+# The shape of every kind of job. What the stages do is `workers/pipelines`' business.
+PIPELINES: dict[str, tuple[Stage, ...]] = {
+    "ingest": (Stage("ingest", "cpu"),),
+    "gelda": (
+        Stage("train", "gpu"),
+        Stage("choose", "cpu"),
+        Stage("sample", "gpu", planned_by="choose"),
+        Stage("evaluate", "cpu"),
+        Stage("publish", "cpu"),
+    ),
+    "sample": (
+        Stage("plan", "cpu"),
+        Stage("sample", "gpu", planned_by="plan"),
+        Stage("publish", "cpu"),
+    ),
+    "classifier": (Stage("fit", "cpu"), Stage("publish", "cpu")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of one stage, summed over its tasks; ``max`` is 0 until it is known."""
+
+    code: str
+    value: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's row, as the API shows it and a pipeline reads it."""
+
+    id: str
+    tenant_id: str
+    kind: str
+    spec: dict[str, Any]
+    seed: int
+    state: JobState
+    created_at: datetime
+    version: int
+    evaluate: dict[str, Any] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    blocked_by: tuple[str, ...] = ()
+    cancel_requested: bool = False
+    deadline_seconds: float | None = None
+    deadline_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    retry_of: str | None = None
+    error: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    steps: tuple[Step, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+    eta_seconds: float | None = None
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What the API has validated and asks the store to keep.
+
+    Attributes:
+        inputs: ids of unfinished jobs that must succeed before this one may start.
+    """
+
+    tenant_id: str
+    kind: str
+    spec: dict[str, Any]
+    seed: int
+    evaluate: dict[str, Any] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    deadline_seconds: float | None = None
+    inputs: tuple[str, ...] = ()
+    retry_of: str | None = None

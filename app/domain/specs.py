@@ -1,0 +1,96 @@
+"""The spec union: what `POST /v1/jobs` takes, and which other resources a spec names."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from models.classifiers.spec import ClassifierSpec
+from models.evaluation.spec import EvaluateSpec
+from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
+from models.spec import Spec
+
+
+class IngestSpec(Spec):
+    """Read, validate and canonicalise uploads. Made by `POST /v1/datasets`, never by a client."""
+
+    kind: Literal["ingest"] = "ingest"
+    dataset: str
+    """The dataset it makes."""
+
+    uploads: tuple[str, ...]
+    """Complete uploads, in the order given."""
+
+    format: str
+    """One of `DatasetFormat`."""
+
+    columns: "Columns"
+    """Which array or column holds what."""
+
+
+class Columns(Spec):
+    """Which array or column of the files holds what; `x_val`, `y_test` and so on follow from `x` and `y`."""
+
+    x: Annotated[str, Field(min_length=1, max_length=200)] = "x"
+    """The embeddings: n × dim."""
+
+    y: Annotated[str, Field(min_length=1, max_length=200)] = "y"
+    """The labels: n integers or names."""
+
+    split: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """`train`, `val` or `test` for each row."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The caller's identifier of each row."""
+
+    subdomain: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The subdomain (language, site, season) of each row."""
+
+    group: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Rows of one group (speaker, patient) are never split apart."""
+
+    classes: Annotated[str, Field(min_length=1, max_length=200)] = "classes"
+    """Names of the classes, where labels are integers."""
+
+
+class SampleSpec(Spec):
+    """Draw more from a generator that a job has trained, or is about to train."""
+
+    kind: Literal["sample"] = "sample"
+    generator: Annotated[str, Field(pattern=r"^(gen|job)_[0-9a-f]{32}$")]
+    """A generator, or the (unfinished) job that makes one."""
+
+    plan: PlanSpec
+    """How many; `raise_to`, `match` and `multiply` count the rows the generator was trained on."""
+
+    sampler: SamplerSpec | None = None
+    """The solver; by default the settings that the generator's job ended with."""
+
+    output: OutputSpec = OutputSpec()
+    """File format."""
+
+
+DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]
+
+JobSpec = Annotated[GeldaSpec | SampleSpec | ClassifierSpec, Field(discriminator="kind")]
+
+IngestSpec.model_rebuild()
+
+AnySpec = GeldaSpec | SampleSpec | ClassifierSpec | IngestSpec
+_any_spec: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
+
+
+def parse_spec(value: dict[str, object]) -> AnySpec:
+    """Return the spec that a job's row holds as JSON."""
+    return _any_spec.validate_python(value)
+
+
+__all__ = [
+    "AnySpec",
+    "Columns",
+    "DatasetFormat",
+    "EvaluateSpec",
+    "IngestSpec",
+    "JobSpec",
+    "SampleSpec",
+    "parse_spec",
+]

@@ -1,0 +1,119 @@
+"""Every setting of the service, read from `CULTIVAR_*` once and never changed."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MiB = 1 << 20
+GiB = 1 << 30
+
+
+def cpu_quota() -> int:
+    """Return how many processors this process may use: affinity, then the cgroup's quota."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cpus = min(cpus, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2, or an unlimited one
+    return cpus
+
+
+class Settings(BaseSettings):
+    """See `docs/settings.md`; each field is `CULTIVAR_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CULTIVAR_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    home: Path = Path("~/.cultivar").expanduser()
+    """Where the embedded stack keeps database, blobs, Redis' append-only file and its key."""
+
+    database_url: str | None = None
+    """`postgresql+psycopg://…` or `sqlite:///…`; by default SQLite under `home`."""
+
+    redis_url: str | None = None
+    """`redis://…` or `unix://…`; by default `serve` starts a Redis of its own."""
+
+    blob_url: str | None = None
+    """`s3://bucket/prefix` (or gs://, az://); by default a folder under `home`."""
+
+    host: str = "127.0.0.1"
+    """Where the API listens. Anything but loopback is the operator's decision."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8321
+    """Port of the API; 0 takes a free one."""
+
+    allowed_hosts: str = "localhost,127.0.0.1,[::1],testserver"
+    """Host headers that are answered, separated by commas; `*` for any."""
+
+    worker_classes: str = "cpu,gpu"
+    """Classes of tasks that a worker started here serves."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Workers that `serve` starts."""
+
+    torch_threads: Annotated[int, Field(ge=1)] = 1
+    """Threads of a worker's child. More than one busy thread a core makes everything slower."""
+
+    lease_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """How long a silent worker keeps its task."""
+
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often a worker renews its lease."""
+
+    reconcile_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """How often lost tasks and lost bells are looked for."""
+
+    poll_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """How often an idle worker looks at the database without having been rung."""
+
+    max_crashes: Annotated[int, Field(ge=1)] = 3
+    """Worker deaths without progress in between after which a job fails with `crash_loop`."""
+
+    no_progress_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """How long a task may run without progress before it fails with `no_progress`."""
+
+    cancel_grace_seconds: Annotated[float, Field(gt=0)] = 4.0
+    """How long a canceled child may take to stop by itself before it is terminated."""
+
+    drain_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """How long a worker that is told to end may take to save a checkpoint."""
+
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * GiB
+    """Largest file taken."""
+
+    part_bytes: Annotated[int, Field(ge=1)] = 64 * MiB
+    """Size of an upload's parts."""
+
+    max_body_bytes: Annotated[int, Field(ge=1)] = 4 * MiB
+    """Largest JSON body taken."""
+
+    max_array_bytes: Annotated[int, Field(ge=1)] = 64 * GiB
+    """Largest decoded array or table taken."""
+
+    decode_memory_bytes: Annotated[int, Field(ge=1)] = 4 * GiB
+    """Memory that a child which decodes untrusted files may take."""
+
+    decode_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """Time that a child which decodes untrusted files may take."""
+
+    models: str = ""
+    """Folders with local models, separated by the system's path separator."""
+
+    log_level: str = "INFO"
+    """Of the service's own log lines, on standard error."""
+
+    @property
+    def database(self) -> str:
+        """URL of the database in use."""
+        return self.database_url or f"sqlite:///{self.home / 'cultivar.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """URL of the blob store in use; ``file://`` for a local folder."""
+        return self.blob_url or (self.home.absolute() / "blobs").as_uri()

@@ -1,0 +1,187 @@
+"""GeLDA's spec: conditional diffusion in a foundation model's latent space.
+
+Source: Bae & Kim 2026, Semantics-Aware Generative Latent Data Augmentation. What the paper's
+abstract states is named so; the rest is our inference and is measured in `benchmarks`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.classifiers.spec import HeadSpec
+from models.spec import Spec
+
+
+class LearnedVectors(Spec):
+    """A vector a class, trained with the denoiser. Carries no semantics; needs rows of each class."""
+
+    source: Literal["learned"] = "learned"
+
+
+class OneHotVectors(Spec):
+    """Orthogonal vectors, the control without semantics."""
+
+    source: Literal["one_hot"]
+
+
+class NameVectors(Spec):
+    """The classes' names through a text encoder."""
+
+    source: Literal["names"]
+
+    template: Annotated[str, Field(min_length=2, max_length=500, pattern=r"\{\}")] = "{}"
+    """Where the name goes, as in ``a photo of a {}``."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
+    """A text encoder that the service has; `GET /v1/methods` lists them."""
+
+
+class UploadedVectors(Spec):
+    """The caller's own vectors, which may carry any semantics."""
+
+    source: Literal["upload"]
+
+    upload: Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
+    """A complete upload: npz with `vectors` (classes × dim) and `classes` (names, in that order)."""
+
+    array: Annotated[str, Field(min_length=1, max_length=100)] = "vectors"
+    """Which array of the npz holds the vectors."""
+
+
+ClassVectors = Annotated[
+    LearnedVectors | OneHotVectors | NameVectors | UploadedVectors, Field(discriminator="source")
+]
+
+
+class LatentSpec(Spec):
+    """Preprocessing between the caller's latents and what the generator models; inverted on the way out."""
+
+    transform: Literal["none", "sqrt"] = "none"
+    """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
+
+
+class DenoiserSpec(Spec):
+    """Residual MLP with adaLN-Zero (Peebles & Xie 2023), as in MAR's diffusion head (Li et al. 2024)."""
+
+    width: Annotated[int, Field(ge=32, le=4096)] | None = None
+    """Units a layer; by default max(256, 2 × latent dim), at most 1536."""
+
+    blocks: Annotated[int, Field(ge=1, le=24)] | None = None
+    """Residual blocks; by default 3 to 6 by the number of rows."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout inside the blocks."""
+
+
+class ObjectiveSpec(Spec):
+    """Rectified flow (Liu et al. 2023) with logit-normal time (Esser et al. 2024), and its optimiser."""
+
+    output: Literal["velocity", "x0"] = "velocity"
+    """What the network predicts."""
+
+    drop_condition: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """Probability of training without the condition, for classifier-free guidance (stated)."""
+
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Optimiser steps; by default from the number of rows."""
+
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Rows a step."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Peak rate of AdamW, warmed up, with cosine decay."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
+    """Decoupled weight decay."""
+
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Final decay of the weights' moving average, which ramps up to it."""
+
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    """Steps between checkpoints: the most work that a lost worker can cost."""
+
+
+class SamplerSpec(Spec):
+    """How latents are drawn from the trained flow."""
+
+    name: Literal["heun", "dpmpp_2m"] = "heun"
+    """Heun's method (Karras et al. 2022) or DPM-Solver++(2M) (Lu et al. 2022)."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Solver steps."""
+
+    guidance: Annotated[float, Field(ge=0, le=20)] = 1.0
+    """Guidance scale; 1 is none."""
+
+    temperature: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    """Factor on the variance of the initial noise; `evaluate` replaces it by the one it chooses."""
+
+
+class PlanSpec(Spec):
+    """How many latents of each class to make. Exactly one of the fields."""
+
+    raise_to: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Raise every class to this many rows, real and synthetic together."""
+
+    per_class: (
+        Annotated[int, Field(ge=0, le=10_000_000)]
+        | dict[str, Annotated[int, Field(ge=0, le=10_000_000)]]
+        | None
+    ) = None
+    """This many synthetic rows for each class, or by class name (others get none)."""
+
+    match: Literal["largest", "median"] | None = None
+    """Raise every class to the size of the largest, or of the median one."""
+
+    multiply: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """This many synthetic rows for each real one."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = ", ".join(given) if given else "none"
+            raise ValueError(
+                f"exactly one of raise_to, per_class, match and multiply is needed; found {found}"
+            )
+        return self
+
+
+class OutputSpec(Spec):
+    """The form in which synthetic latents are handed out."""
+
+    format: Literal["npz", "parquet", "safetensors"] = "npz"
+    """Lineage is a Parquet file in any case."""
+
+
+class GeldaSpec(Spec):
+    """Train a conditional latent diffusion model on a dataset's latents and draw from it."""
+
+    kind: Literal["gelda"] = "gelda"
+
+    dataset: Annotated[str, Field(pattern=r"^ds_[0-9a-f]{32}$")]
+    """An embedding dataset; it may still be in the making."""
+
+    classes: ClassVectors = LearnedVectors()
+    """The vectors u that condition the generator (stated: they carry semantics)."""
+
+    latents: LatentSpec = LatentSpec()
+    """Preprocessing."""
+
+    denoiser: DenoiserSpec = DenoiserSpec()
+    """The network."""
+
+    objective: ObjectiveSpec = ObjectiveSpec()
+    """The loss and its optimisation."""
+
+    sampler: SamplerSpec = SamplerSpec()
+    """The solver."""
+
+    plan: PlanSpec = PlanSpec(match="largest")
+    """How many to make."""
+
+    classifier: HeadSpec = HeadSpec()
+    """The head that `evaluate` trains and the job hands out."""
+
+    output: OutputSpec = OutputSpec()
+    """File format."""
