@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from models.classifiers.spec import ClassifierSpec
+from models.embeddings.spec import Columns
 from models.evaluation.spec import EvaluateSpec
 from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
 from models.spec import Spec
@@ -23,33 +24,8 @@ class IngestSpec(Spec):
     format: str
     """One of `DatasetFormat`."""
 
-    columns: "Columns"
+    columns: Columns
     """Which array or column holds what."""
-
-
-class Columns(Spec):
-    """Which array or column of the files holds what; `x_val`, `y_test` and so on follow from `x` and `y`."""
-
-    x: Annotated[str, Field(min_length=1, max_length=200)] = "x"
-    """The embeddings: n × dim."""
-
-    y: Annotated[str, Field(min_length=1, max_length=200)] = "y"
-    """The labels: n integers or names."""
-
-    split: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """`train`, `val` or `test` for each row."""
-
-    id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """The caller's identifier of each row."""
-
-    subdomain: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """The subdomain (language, site, season) of each row."""
-
-    group: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Rows of one group (speaker, patient) are never split apart."""
-
-    classes: Annotated[str, Field(min_length=1, max_length=200)] = "classes"
-    """Names of the classes, where labels are integers."""
 
 
 class SampleSpec(Spec):
@@ -72,8 +48,6 @@ class SampleSpec(Spec):
 DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]
 
 JobSpec = Annotated[GeldaSpec | SampleSpec | ClassifierSpec, Field(discriminator="kind")]
-
-IngestSpec.model_rebuild()
 
 AnySpec = GeldaSpec | SampleSpec | ClassifierSpec | IngestSpec
 _any_spec: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
