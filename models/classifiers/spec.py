@@ -28,6 +28,9 @@ class HeadSpec(Spec):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """Decoupled weight decay."""
 
+    synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
+    """Weight of the mean loss on added rows beside that on real ones, under `logit_adjusted`."""
+
     hidden: Annotated[int, Field(ge=8, le=8192)] = 256
     """Width of the hidden layer of an `mlp` head, in units."""
 
