@@ -1,0 +1,120 @@
+"""A job's synthetic rows in memory, in the form that the caller's framework wants."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cultivar._exceptions import ConfigurationError, CultivarError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+OUTPUT_NAMES: Final = ("synthetic.npz", "synthetic.parquet", "synthetic.safetensors")
+MAX_HEADER: Final = 100 << 20
+_DTYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Synthetic rows.
+
+    Attributes:
+        x: latents, float32, n × dim.
+        y: class of each row, int64, an index into `classes`.
+        classes: the classes' names, in the dataset's order.
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def labels(self) -> npt.NDArray[np.str_]:
+        """The class name of each row."""
+        return np.asarray(self.classes)[self.y]
+
+    def to_numpy(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return (x, y)."""
+        return self.x, self.y
+
+    def to_torch(self) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Return (x, y) as CPU tensors, float32 and int64."""
+        try:
+            import torch  # noqa: PLC0415 (optional, and slow to import)
+        except ImportError as error:
+            raise ConfigurationError("to_torch() needs the package torch") from error
+        return torch.from_numpy(self.x.copy()), torch.from_numpy(self.y.copy())
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a frame with columns ``x0 … x{dim-1}`` and ``label`` (a categorical of names)."""
+        try:
+            import pandas as pd  # noqa: PLC0415 (optional)
+        except ImportError as error:
+            raise ConfigurationError("to_pandas() needs `pip install cultivar[pandas]`") from error
+        frame = pd.DataFrame(self.x, columns=[f"x{i}" for i in range(self.x.shape[1])])
+        frame["label"] = pd.Categorical.from_codes(self.y.tolist(), categories=list(self.classes))
+        return frame
+
+
+def read_output(path: Path, classes: tuple[str, ...] | None = None) -> Output:
+    """Read a downloaded ``synthetic.*`` file. Nothing in it is ever unpickled.
+
+    Args:
+        classes: names for a file whose format does not carry them.
+    """
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors, ".parquet": _read_parquet}
+    x, y, found = readers[path.suffix](path)
+    names = found or classes or tuple(str(i) for i in range(int(y.max(initial=-1)) + 1))
+    return Output(x.astype(np.float32, copy=False), y.astype(np.int64, copy=False), names)
+
+
+Parts = tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[str, ...] | None]
+
+
+def _read_npz(path: Path) -> Parts:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["x"], arrays["y"], tuple(str(name) for name in arrays["classes"])
+
+
+def _read_safetensors(path: Path) -> Parts:
+    """Read the format's own few lines: a length, a JSON header, then the tensors' bytes."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    if not 2 <= length <= min(MAX_HEADER, len(raw) - 8):
+        raise CultivarError(f"{path.name} has no safetensors header")
+    header = json.loads(raw[8 : 8 + length])
+    names = header.pop("__metadata__", {}).get("classes")
+    data = memoryview(raw)[8 + length :]
+    tensors = {name: _tensor(data, entry) for name, entry in header.items()}
+    return tensors["x"], tensors["y"], tuple(json.loads(names)) if names else None
+
+
+def _tensor(data: memoryview, entry: dict[str, Any]) -> npt.NDArray[Any]:
+    start, end = entry["data_offsets"]
+    dtype = np.dtype(_DTYPES[entry["dtype"]])
+    shape = tuple(entry["shape"])
+    if end - start != math.prod(shape) * dtype.itemsize or end > len(data):
+        raise CultivarError("a safetensors header does not fit its data")
+    return np.frombuffer(data[start:end], dtype=dtype).reshape(shape)
+
+
+def _read_parquet(path: Path) -> Parts:
+    try:
+        import pyarrow.parquet as pq  # noqa: PLC0415 (optional, and slow to import)
+    except ImportError as error:
+        raise ConfigurationError("a Parquet output needs the package pyarrow") from error
+    table = pq.read_table(path)
+    x = np.stack(table.column("x").to_numpy()) if len(table) else np.zeros((0, 0), np.float32)
+    y = table.column("y").to_numpy()
+    metadata = table.schema.metadata or {}
+    names = metadata.get(b"classes")
+    return x, y, tuple(json.loads(names)) if names else None

@@ -1,0 +1,140 @@
+"""What a person sees while bytes travel and jobs run: bars on a terminal, lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+
+from cultivar._records import UNFINISHED, JobRecord
+
+OnBytes = Callable[[int], None]
+
+
+def stderr() -> Console:
+    """Return a console on standard error: results alone go to standard output."""
+    return Console(stderr=True, highlight=False)
+
+
+class Watcher(Protocol):
+    """Hears of every new version of a job."""
+
+    def __call__(self, job: JobRecord) -> None: ...
+
+
+@contextmanager
+def transfer(name: str, *verbs: str, total: int, show: bool) -> Iterator[list[OnBytes]]:
+    """Yield one counter of bytes a verb, each shown as a bar while the block runs."""
+    if not show:
+        yield [lambda _n: None for _ in verbs]
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=stderr(),
+    )
+    with bars:
+        yield [_counter(bars, bars.add_task(f"{verb} {name}", total=total)) for verb in verbs]
+
+
+def _counter(bars: Progress, task: TaskID) -> OnBytes:
+    return lambda n: bars.advance(task, n)
+
+
+@contextmanager
+def watching(show: bool) -> Iterator[Watcher]:
+    """Yield what to tell of a job: live bars on a terminal or in a notebook, else plain lines."""
+    console = stderr()
+    if not show:
+        yield lambda job: None
+    elif console.is_terminal or console.is_jupyter:
+        with JobBars(console) as bars:
+            yield bars
+    else:
+        yield JobLines()
+
+
+class JobBars:
+    """A live bar a step, and a line on top that says how the job stands."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._head: TaskID | None = None
+        self._steps: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "JobBars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, job: JobRecord) -> None:
+        done = sum(step.max > 0 and step.value >= step.max for step in job.steps)
+        if self._head is None:
+            self._head = self._progress.add_task("", total=None)
+        total = max(1, len(job.steps))
+        finished = job.state not in UNFINISHED
+        self._progress.update(
+            self._head, description=headline(job), total=total, completed=total if finished else done
+        )
+        for step in job.steps:
+            if step.code not in self._steps and (step.max > 0 or step.value > 0):
+                self._steps[step.code] = self._progress.add_task(f"  {step.code}", total=None)
+            if step.code in self._steps:
+                self._progress.update(
+                    self._steps[step.code], total=step.max or None, completed=step.value
+                )
+
+
+class JobLines:
+    """A line when the job's state or step changes, and now and then in between."""
+
+    SECONDS = 10.0
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._told = 0.0
+
+    def __call__(self, job: JobRecord) -> None:
+        steps = [step for step in job.steps if step.value < step.max]
+        what = f"{headline(job)} · {steps[0].code}" if steps else headline(job)
+        if what == self._last and time.monotonic() - self._told < self.SECONDS:
+            return
+        self._last, self._told = what, time.monotonic()
+        amount = f" {steps[0].value:g}/{steps[0].max:g}" if steps else ""
+        print(what + amount, file=sys.stderr, flush=True)
+
+
+def headline(job: JobRecord) -> str:
+    """Return one line: kind, id, state, and what it waits for."""
+    line = f"{job.kind} {job.id} · {job.state}"
+    if job.state == "queued" and job.blocked_by:
+        return f"{line}, waits for {', '.join(job.blocked_by)}"
+    if job.state == "queued" and job.queue_position:
+        return f"{line}, {job.queue_position} in the queue"
+    if job.state in UNFINISHED and job.eta_seconds:
+        return f"{line}, about {job.eta_seconds:.0f} s left"
+    return line
