@@ -1,0 +1,74 @@
+"""The decoding process: opens files that nobody trusts, within limits, and ends.
+
+`python -m workers.decoder PARENT` reads one request from standard input and writes its reply into
+a file. It never loads torch. What a bad file does to it (memory, time, a crash) stays in it.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from models.embeddings.canonical import read_embeddings
+from models.embeddings.limits import Limits
+from models.embeddings.spec import Columns
+from models.errors import InputProblem
+from workers.orphans import die_with_parent, prefer_as_victim
+
+_OPEN_FILES = 256
+_ROOM_FOR_CODE = 1 << 30
+"""Address space of interpreter, libraries and threads' stacks beside the decoded data."""
+
+
+def limit_resources(memory_bytes: int, seconds: float, file_bytes: int) -> None:
+    """Bound memory, processor time, open files and written bytes of this process, for good."""
+    for what, limit in (
+        (resource.RLIMIT_DATA, memory_bytes + _ROOM_FOR_CODE),
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(what, (wanted, wanted))
+
+
+def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
+    return read_embeddings(
+        [Path(path) for path in request["files"]],
+        request["filenames"],
+        format=request["format"],
+        columns=Columns.model_validate(request["columns"]),
+        limits=Limits(max_array_bytes=request["max_array_bytes"]),
+        out=Path(request["out"]),
+    )
+
+
+def main(parent: int) -> None:
+    die_with_parent(parent)
+    prefer_as_victim()
+    request = json.load(sys.stdin)
+    limit_resources(request["memory_bytes"], request["seconds"], 2 * request["max_array_bytes"])
+    try:
+        reply = {"ok": _embeddings(request)}
+    except InputProblem as problem:
+        reply = {"problem": [problem.code, problem.detail, problem.param]}
+    except MemoryError:
+        reply = {"problem": ["array_too_large", _too_large(request["memory_bytes"]), None]}
+    except OSError as error:
+        reply = {"errno": error.errno}
+    draft = Path(request["reply"]).with_suffix(".part")
+    draft.write_text(json.dumps(reply))
+    draft.rename(request["reply"])
+    os._exit(0)
+
+
+def _too_large(memory_bytes: int) -> str:
+    return f"Reading it takes more than the {memory_bytes:,} bytes of memory that decoding may use."
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,30 @@
+"""Which function runs which stage. Named, not imported: a stage loads only what it needs."""
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+from app.domain.tasks import Effects
+from workers.task import TaskRun
+
+Stage = Callable[[TaskRun], Effects]
+
+ENTRY_POINTS: dict[tuple[str, str], str] = {
+    ("ingest", "ingest"): "workers.pipelines.ingest:ingest",
+    ("gelda", "train"): "workers.pipelines.gelda:train",
+    ("gelda", "choose"): "workers.pipelines.gelda:choose",
+    ("gelda", "sample"): "workers.pipelines.gelda:sample",
+    ("gelda", "evaluate"): "workers.pipelines.gelda_evaluation:evaluate",
+    ("gelda", "publish"): "workers.pipelines.gelda:publish",
+    ("sample", "plan"): "workers.pipelines.sample:plan",
+    ("sample", "sample"): "workers.pipelines.sample:sample",
+    ("sample", "publish"): "workers.pipelines.sample:publish",
+    ("classifier", "fit"): "workers.pipelines.classifier:fit",
+    ("classifier", "publish"): "workers.pipelines.classifier:publish",
+}
+
+
+def entry_point(kind: str, stage: str) -> Stage:
+    """Return the function of a stage; KeyError if the pipeline has none of that name."""
+    module, _, name = ENTRY_POINTS[kind, stage].partition(":")
+    return cast("Stage", getattr(importlib.import_module(module), name))
