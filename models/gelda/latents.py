@@ -48,9 +48,7 @@ class Latents:
     whiten: Float[Tensor, "dim dim"]
     colour: Float[Tensor, "dim dim"]
 
-    def transform(
-        self, x: Float[Tensor, "n dim"], y: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n dim"]:
+    def transform(self, x: Float[Tensor, "n dim"], y: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         """Return the whitened residuals of rows ``x`` of classes ``y``."""
         z = _standardise(_root(x, self.sqrt), self.mean, self.scale)
         return self.gain[y][:, None] * (z - self.means[y]) @ self.whiten.T
@@ -158,9 +156,7 @@ def _scatter(
     return shrink_covariance(scatter / freedom, freedom)
 
 
-def shrink_covariance(
-    S: Float[Tensor, "dim dim"], freedom: float
-) -> Float[Tensor, "dim dim"]:
+def shrink_covariance(S: Float[Tensor, "dim dim"], freedom: float) -> Float[Tensor, "dim dim"]:
     """Return (1 − ρ) S + ρ tr(S)/p I, with OAS's ρ for n = ``freedom`` (Chen et al., eq. 23)."""
     p = len(S)
     trace, trace_of_square = S.trace(), S.square().sum()

@@ -1,0 +1,226 @@
+"""The training loop: AdamW, a moving average of the weights, checkpoints that resume bit for bit.
+
+Every random number of a step comes from (seed, step), so a resumed run repeats an uninterrupted one
+without any generator's state having to be kept.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.checkpoints import read_tensors, write_tensors
+from models.errors import InputProblem, Interrupted
+from models.gelda.flow import Flow
+from models.gelda.latents import Latents
+from models.gelda.plan import derived_seed
+from models.gelda.spec import ObjectiveSpec
+
+WARM_UP = 100
+"""Steps until the learning rate's peak, at most; a tenth of a short training."""
+
+HISTORY_POINTS = 100
+"""Points of the training curve that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What a run tells its caller, and how the caller stops it.
+
+    Attributes:
+        on_progress: called with step, steps and the mean loss since the last call.
+        on_checkpoint: called with a file and its step; the file may be moved away.
+        should_stop: asked before every step.
+        scratch: folder for checkpoint files.
+    """
+
+    on_progress: Callable[[int, int, float], None]
+    on_checkpoint: Callable[[Path, int], None] | None
+    should_stop: Callable[[], bool]
+    scratch: Path
+
+
+@dataclass
+class Run:
+    """The state of a training: all of it goes into a checkpoint."""
+
+    flow: Flow
+    optimizer: torch.optim.AdamW
+    average: dict[str, Tensor]
+    window: Tensor
+    fingerprint: str
+    step: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    def save(self, path: Path) -> Path:
+        tensors = {f"flow.{name}": value for name, value in self.flow.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors["window"] = self.window
+        header = {"step": self.step, "history": self.history, "fingerprint": self.fingerprint}
+        return write_tensors(path, tensors, header)
+
+    def restore(self, path: Path) -> None:
+        """Continue from ``path``.
+
+        Raises:
+            ValueError: the checkpoint is of another training.
+        """
+        tensors, header = read_tensors(path, str(self.window.device))
+        if header.get("fingerprint") != self.fingerprint:
+            raise ValueError(
+                f"{path.name} is a checkpoint of a training with other settings or data"
+            )
+        self.flow.load_state_dict(_below("flow.", tensors))
+        for name, value in _below("average.", tensors).items():
+            self.average[name].copy_(value)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer.", tensors).items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.window.copy_(tensors["window"])
+        self.step = int(header["step"])
+        self.history = [(int(step), float(loss)) for step, loss in header["history"]]
+
+
+def fit(
+    flow: Flow,
+    latents: Latents,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    spec: ObjectiveSpec,
+    steps: int,
+    seed: int,
+    micro_batch: int,
+    settings: dict[str, Any],
+    resume: Path | None,
+    watch: Watch,
+) -> Run:
+    """Train ``flow`` on residuals of ``x`` in place; return the finished run with its average.
+
+    Args:
+        x: (n, dim) latents, may be memory-mapped; only the rows of a batch are read.
+        y: (n,) class indices.
+        steps: optimiser steps to take in all; 0 leaves the shared Gaussian as it is.
+        micro_batch: rows through the network at once.
+        settings: what must be equal for a checkpoint to be resumed.
+
+    Raises:
+        Interrupted: ``should_stop`` said so; the state was saved if there is someone to take it.
+        InputProblem: ``training_diverged``, when the loss is no longer finite.
+    """
+    run = _start(flow, spec, settings, latents.mean.device)
+    if resume is not None:
+        run.restore(resume)
+    # Rows that are their class's mean say nothing about its spread.
+    usable = np.flatnonzero(latents.gain.cpu().numpy()[np.asarray(y)] > 0)
+    generator = torch.Generator(latents.mean.device)
+    report_every = max(1, steps // HISTORY_POINTS)
+    flow.train()
+    while run.step < steps:
+        if watch.should_stop():
+            _checkpoint(run, watch)
+            raise Interrupted(f"stopped before step {run.step + 1} of {steps}")
+        generator.manual_seed(derived_seed("step", seed, run.step))
+        rows = torch.randint(
+            len(usable), (spec.batch_size,), generator=generator, device=generator.device
+        )
+        batch = usable[rows.cpu().numpy()]
+        _step(run, *_residuals(latents, x, y, batch), generator, spec, steps, micro_batch)
+        if run.step % report_every == 0 or run.step == steps:
+            _report(run, steps, watch)
+        if run.step % spec.checkpoint_steps == 0 and run.step < steps:
+            _checkpoint(run, watch)
+    return run
+
+
+def _start(flow: Flow, spec: ObjectiveSpec, settings: dict[str, Any], device: torch.device) -> Run:
+    flow.to(device)
+    optimizer = torch.optim.AdamW(
+        flow.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
+    )
+    average = {name: p.detach().clone() for name, p in flow.named_parameters()}
+    window = torch.zeros(2, device=device, dtype=torch.float64)  # sum of losses, steps summed
+    return Run(flow, optimizer, average, window, json.dumps(settings, sort_keys=True))
+
+
+def _residuals(
+    latents: Latents, x: np.ndarray, y: np.ndarray, batch: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Return the whitened residuals and labels of the rows ``batch``."""
+    device = latents.mean.device
+    rows = torch.from_numpy(np.asarray(x[batch], dtype=np.float32)).to(device)
+    labels = torch.from_numpy(np.asarray(y[batch], dtype=np.int64)).to(device)
+    return latents.transform(rows, labels), labels
+
+
+def _step(
+    run: Run,
+    r: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    spec: ObjectiveSpec,
+    steps: int,
+    micro_batch: int,
+) -> None:
+    """Take one optimiser step and move the average towards the new weights."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = spec.learning_rate * _rate(run.step, steps)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss = run.flow.loss(
+        r,
+        labels,
+        generator,
+        output=spec.output,
+        drop=spec.drop_condition,
+        micro_batch=micro_batch,
+    )
+    run.optimizer.step()
+    run.window += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
+    # The ramp: an average over a tenth of the steps so far, until that is as long as asked for.
+    decay = min(spec.ema, (1 + run.step) / (10 + run.step))
+    parameters = [p.detach() for p in run.flow.parameters()]
+    torch._foreach_lerp_(list(run.average.values()), parameters, 1 - decay)
+    run.step += 1
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the share of the peak rate: linear warm-up, then half a cosine down to 0."""
+    warm_up = min(WARM_UP, steps // 10 + 1)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def _report(run: Run, steps: int, watch: Watch) -> None:
+    total, n = run.window.tolist()
+    loss = total / max(1.0, n)
+    if not math.isfinite(loss):
+        raise InputProblem(
+            "training_diverged",
+            f"the loss was {loss} by step {run.step}; a lower objective.learning_rate may help",
+            "objective.learning_rate",
+        )
+    run.history.append((run.step, loss))
+    run.window.zero_()
+    watch.on_progress(run.step, steps, loss)
+
+
+def _checkpoint(run: Run, watch: Watch) -> None:
+    if watch.on_checkpoint is not None:
+        path = run.save(watch.scratch / f"checkpoint-{run.step:07d}.safetensors")
+        watch.on_checkpoint(path, run.step)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
