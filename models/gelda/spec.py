@@ -4,6 +4,9 @@ Source: Bae & Kim 2026, Semantics-Aware Generative Latent Data Augmentation. Wha
 abstract states is named so; the rest is our inference and is measured in `benchmarks`.
 """
 
+import math
+import statistics
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -152,6 +155,35 @@ class PlanSpec(Spec):
                 f"exactly one of raise_to, per_class, match and multiply is needed; found {found}"
             )
         return self
+
+    def unknown_classes(self, class_counts: Mapping[str, int]) -> list[str]:
+        """Return the classes that `per_class` names and the dataset has not, sorted."""
+        named = self.per_class if isinstance(self.per_class, dict) else {}
+        return sorted(set(named) - set(class_counts))
+
+    def counts(self, class_counts: Mapping[str, int]) -> dict[str, int]:
+        """Return how many synthetic rows of each class are asked for.
+
+        Args:
+            class_counts: real training rows a class; a class without rows counts 0.
+        """
+        if isinstance(self.per_class, dict):
+            return {name: self.per_class.get(name, 0) for name in class_counts}
+        if self.per_class is not None:
+            return dict.fromkeys(class_counts, self.per_class)
+        if self.multiply is not None:
+            # Half up: Python's own round() would turn 0.5 and 2.5 rows into 0 and 2.
+            return {name: math.floor(self.multiply * n + 0.5) for name, n in class_counts.items()}
+        target = self._target(class_counts)
+        return {name: max(0, target - n) for name, n in class_counts.items()}
+
+    def _target(self, class_counts: Mapping[str, int]) -> int:
+        """Return the size to which every class is raised."""
+        if self.raise_to is not None:
+            return self.raise_to
+        if self.match == "median":
+            return round(statistics.median(class_counts.values())) if class_counts else 0
+        return max(class_counts.values(), default=0)
 
 
 class OutputSpec(Spec):

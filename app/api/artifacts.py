@@ -1,0 +1,119 @@
+"""`/v1/artifacts`, and what a job's outputs are reached by: files, a zip of them, the report."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+
+from app.api.callers import ArtifactReader
+from app.api.context import Caller
+from app.api.downloads import Download, blob_response, zip_response
+from app.api.openapi import content, headers, problems
+from app.api.route import ApiRoute
+from app.api.schemas.artifact import ArtifactView
+from app.api.schemas.base import Page
+from app.domain.problems import NotFound
+from app.domain.records import Artifact
+
+router = APIRouter(prefix="/v1", tags=["artifacts"], route_class=ApiRoute)
+
+_BINARY = {"type": "string", "format": "binary"}
+_TOLD = headers(ETag="The file's sha-256.", Repr_Digest="sha-256 of the whole file (RFC 9530).")
+CONTENT_RESPONSES = {
+    200: content({"application/octet-stream": _BINARY}, "The file.") | {"headers": _TOLD},
+    206: content({"application/octet-stream": _BINARY}, "The range.") | {"headers": _TOLD},
+    302: {"description": "Where the object store hands it out."},
+    304: {"description": "It is as `If-None-Match` knows it."},
+} | problems(404, 416)
+# A report is our own page, but its words (names of classes) are the caller's.
+_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+
+@router.get("/artifacts/{artifact_id}", responses=problems(404))
+def get_artifact(artifact_id: str, caller: ArtifactReader) -> ArtifactView:
+    """Show an artifact."""
+    return ArtifactView.model_validate(_find(caller, artifact_id))
+
+
+@router.get(
+    "/artifacts/{artifact_id}/content", response_class=Response, responses=CONTENT_RESPONSES
+)
+def get_artifact_content(
+    artifact_id: str,
+    request: Request,
+    caller: ArtifactReader,
+    range_: Annotated[str | None, Header(alias="Range", description="One range of bytes.")] = None,
+) -> Response:
+    """Download an artifact, or one `Range` of it."""
+    return blob_response(request, caller, _download(_find(caller, artifact_id)))
+
+
+@router.head("/artifacts/{artifact_id}/content", include_in_schema=False)
+def head_artifact_content(artifact_id: str, request: Request, caller: ArtifactReader) -> Response:
+    return blob_response(request, caller, _download(_find(caller, artifact_id)))
+
+
+@router.get("/jobs/{job_id}/artifacts", responses=problems(404))
+def list_job_artifacts(job_id: str, caller: ArtifactReader) -> Page[ArtifactView]:
+    """List what a job has made."""
+    found = [ArtifactView.model_validate(one) for one in _of_job(caller, job_id)]
+    return Page[ArtifactView](data=found)
+
+
+@router.get(
+    "/jobs/{job_id}/artifacts.zip",
+    response_class=Response,
+    responses={200: content({"application/zip": _BINARY}, "All files.")} | problems(404),
+)
+def download_job_artifacts(job_id: str, caller: ArtifactReader) -> Response:
+    """Download all outputs of a job as one zip."""
+    artifacts = _of_job(caller, job_id)
+    if not artifacts:
+        raise NotFound("artifact")
+    return zip_response(caller, f"{job_id}.zip", artifacts)
+
+
+@router.get(
+    "/jobs/{job_id}/report",
+    response_class=Response,
+    responses={
+        200: content(
+            {"application/json": {"type": "object"}, "text/html": {"type": "string"}},
+            "The report: JSON, or with `Accept: text/html` a page that needs nothing else.",
+        )
+    }
+    | problems(404),
+)
+def get_job_report(
+    job_id: str,
+    request: Request,
+    caller: ArtifactReader,
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
+) -> Response:
+    """Show by how much the augmentation helps, verdict first."""
+    name = "report.html" if "text/html" in accept.lower() else "report.json"
+    for artifact in _of_job(caller, job_id):
+        if artifact.name == name:
+            response = blob_response(request, caller, _download(artifact))
+            response.headers["Content-Security-Policy"] = _REPORT_POLICY
+            response.headers["Content-Disposition"] = "inline"
+            return response
+    raise NotFound("report")
+
+
+def _find(caller: Caller, artifact_id: str) -> Artifact:
+    with caller.store.read() as tx:
+        artifact = tx.artifacts.get(caller.tenant_id, artifact_id)
+    if artifact is None:
+        raise NotFound("artifact")
+    return artifact
+
+
+def _of_job(caller: Caller, job_id: str) -> list[Artifact]:
+    with caller.store.read() as tx:
+        if tx.jobs.get(caller.tenant_id, job_id) is None:
+            raise NotFound("job")
+        return tx.artifacts.list(caller.tenant_id, job_id)
+
+
+def _download(artifact: Artifact) -> Download:
+    return Download(artifact.name, artifact.sha256, artifact.bytes, artifact.media_type)

@@ -1,0 +1,124 @@
+"""`/v1/datasets`: uploads become validated, canonical, immutable rows by an `ingest` job."""
+
+from pathlib import PurePath
+from typing import get_args
+
+from fastapi import APIRouter, Response
+
+from app.api.callers import DatasetReader, DatasetWriter
+from app.api.context import Caller
+from app.api.idempotency import Answer, once
+from app.api.openapi import problems
+from app.api.paging import After, Limit, page
+from app.api.route import ApiRoute
+from app.api.schemas.base import Page
+from app.api.schemas.dataset import DatasetPatch, DatasetRequest, DatasetStats, DatasetView
+from app.api.submitting import RETRY_AFTER, ring
+from app.api.uploads import check_suffix
+from app.domain.ids import new_id
+from app.domain.jobs import NewJob
+from app.domain.problems import Invalid, NotFound
+from app.domain.records import Dataset, Upload, UploadState
+from app.domain.specs import DatasetFormat, IngestSpec
+from app.store.database import Transaction
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=ApiRoute)
+
+_BY_SUFFIX = {".pq": "parquet", ".feather": "arrow", ".ipc": "arrow"} | {
+    f".{name}": name for name in get_args(DatasetFormat)
+}
+
+
+@router.post("", status_code=202, response_model=DatasetView, responses=problems(404, 409, 415))
+def create_dataset(body: DatasetRequest, caller: DatasetWriter) -> Response:
+    """Make a dataset of complete uploads; it may be named in jobs at once."""
+    made: list[Dataset] = []
+    with caller.store.write() as tx:
+
+        def make() -> Answer:
+            dataset = _create(tx, caller, body)
+            made.append(dataset)
+            headers = {"Location": f"/v1/datasets/{dataset.id}", "Retry-After": RETRY_AFTER}
+            return Answer(202, DatasetView.model_validate(dataset).model_dump_json(), headers)
+
+        answer = once(tx, caller, body, make)
+    if made:
+        ring(caller, "ingest")
+    return answer.response()
+
+
+@router.get("")
+def list_datasets(
+    caller: DatasetReader, limit: Limit = 20, after: After = None
+) -> Page[DatasetView]:
+    """List datasets."""
+    with caller.store.read() as tx:
+        rows, has_more = tx.datasets.list(caller.tenant_id, limit, after)
+    return page(DatasetView, rows, has_more)
+
+
+@router.get("/{dataset_id}", responses=problems(404))
+def get_dataset(dataset_id: str, caller: DatasetReader) -> DatasetView:
+    """Show a dataset."""
+    return DatasetView.model_validate(_find(caller, dataset_id))
+
+
+@router.get("/{dataset_id}/stats", responses=problems(404))
+def get_dataset_stats(dataset_id: str, caller: DatasetReader) -> DatasetStats:
+    """Show what ingest counted, and each rejected row by number."""
+    return DatasetStats.model_validate(_find(caller, dataset_id))
+
+
+@router.patch("/{dataset_id}", responses=problems(404, 415))
+def rename_dataset(dataset_id: str, body: DatasetPatch, caller: DatasetWriter) -> DatasetView:
+    """Rename a dataset; its rows never change."""
+    with caller.store.write() as tx:
+        if tx.datasets.get(caller.tenant_id, dataset_id) is None:
+            raise NotFound("dataset")
+        tx.datasets.rename(caller.tenant_id, dataset_id, body.name)
+    return DatasetView.model_validate(_find(caller, dataset_id))
+
+
+def _find(caller: Caller, dataset_id: str) -> Dataset:
+    with caller.store.read() as tx:
+        dataset = tx.datasets.get(caller.tenant_id, dataset_id)
+    if dataset is None:
+        raise NotFound("dataset")
+    return dataset
+
+
+def _create(tx: Transaction, caller: Caller, body: DatasetRequest) -> Dataset:
+    uploads = [_complete_upload(tx, caller, upload_id) for upload_id in body.upload_ids]
+    if len(set(body.upload_ids)) < len(uploads):
+        raise Invalid("An upload is named twice.", param="upload_ids")
+    format_ = body.format or _told_format(uploads[0])
+    dataset_id = new_id("ds")
+    spec = IngestSpec(
+        dataset=dataset_id, uploads=body.upload_ids, format=format_, columns=body.columns
+    )
+    job = tx.jobs.create(NewJob(caller.tenant_id, "ingest", spec.model_dump(mode="json"), seed=0))
+    return tx.datasets.create(
+        caller.tenant_id,
+        body.name or uploads[0].filename,
+        body.modality,
+        format_,
+        job.id,
+        dataset_id,
+    )
+
+
+def _complete_upload(tx: Transaction, caller: Caller, upload_id: str) -> Upload:
+    upload = tx.uploads.get(caller.tenant_id, upload_id)
+    if upload is None:
+        raise Invalid("There is no such upload.", code="input_not_found", param="upload_ids")
+    if upload.state is not UploadState.COMPLETE:
+        raise Invalid("An upload is not complete.", code="upload_incomplete", param="upload_ids")
+    check_suffix(upload.filename, "upload_ids")
+    return upload
+
+
+def _told_format(upload: Upload) -> str:
+    suffix = PurePath(upload.filename).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise Invalid(f"The suffix of {upload.filename} tells no format; name one.", param="format")
+    return _BY_SUFFIX[suffix]

@@ -1,0 +1,109 @@
+"""Bytes out: a blob by ranges with its digest, or several blobs as one zip, never held in memory."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from app.api.context import Caller
+from app.api.digests import digest_field
+from app.api.jobs import matches
+from app.api.ranges import byte_range
+from app.domain.records import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a blob holds."""
+
+    name: str
+    sha256: str
+    bytes: int
+    media_type: str
+
+
+def blob_response(request: Request, caller: Caller, file: Download) -> Response:
+    """Return the file or its range; 302 where the store hands out addresses of its own.
+
+    Raises:
+        RangeNotSatisfiable: the range has no byte of it.
+    """
+    headers = {
+        "ETag": f'"{file.sha256}"',
+        "Repr-Digest": digest_field(file.sha256),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Disposition": disposition(file.name),
+    }
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    address = caller.blobs.presign(caller.tenant_id, file.sha256)
+    if address is not None:
+        return Response(status_code=302, headers={"Location": address, "Cache-Control": "no-store"})
+    asked = byte_range(_range(request, headers["ETag"]), file.bytes)
+    start, end = asked or (0, file.bytes)
+    headers["Content-Length"] = str(end - start)
+    if asked is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
+    status = 200 if asked is None else 206
+    if request.method == "HEAD" or start == end:
+        return Response(status_code=status, headers=headers, media_type=file.media_type)
+    # Asked before the first byte goes out: a blob that is gone is a 500, not a broken body.
+    caller.blobs.size(caller.tenant_id, file.sha256)
+    body = caller.blobs.open_range(caller.tenant_id, file.sha256, start, end)
+    return StreamingResponse(body, status, headers, file.media_type)
+
+
+def disposition(name: str) -> str:
+    """Return a `Content-Disposition` that saves the file under its name (RFC 6266)."""
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def zip_response(caller: Caller, name: str, artifacts: Sequence[Artifact]) -> Response:
+    """Return all files in one zip, written as it is read."""
+    headers = {"Content-Disposition": disposition(name), "Cache-Control": "no-store"}
+    return StreamingResponse(_zipped(caller, artifacts), 200, headers, "application/zip")
+
+
+class _Outbox(io.RawIOBase):
+    """Takes what zipfile writes until it is sent; cannot seek, so that sizes follow their data."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        view = memoryview(data)  # type: ignore[arg-type]
+        self._written += view
+        return view.nbytes
+
+    def take(self) -> bytes:
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken
+
+
+def _zipped(caller: Caller, artifacts: Sequence[Artifact]) -> Iterator[bytes]:
+    outbox = _Outbox()
+    # Stored, not deflated: arrays of floats hardly shrink, and it would be the slowest part.
+    with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for artifact in artifacts:
+            entry = zipfile.ZipInfo(artifact.name, artifact.created_at.timetuple()[:6])
+            entry.external_attr = 0o644 << 16
+            with archive.open(entry, "w", force_zip64=True) as member:
+                for chunk in caller.blobs.open_range(caller.tenant_id, artifact.sha256):
+                    member.write(chunk)
+                    yield outbox.take()
+    yield outbox.take()
+
+
+def _range(request: Request, etag: str) -> str | None:
+    """Return `Range`, unless `If-Range` says that the client has another version."""
+    condition = request.headers.get("if-range")
+    return request.headers.get("range") if condition in {None, etag} else None

@@ -1,0 +1,103 @@
+"""One handler for the whole tree of problems, and for what the framework raises by itself."""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.domain.problems import (
+    BadRequest,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    UnsupportedMedia,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER = "2"
+_LONGEST_DETAIL = 500
+# Pydantic's locations name the chosen member of a union; the caller's JSON has no such level.
+_TAGS = {
+    "spec": ("gelda", "sample", "classifier"),
+    "classes": ("learned", "one_hot", "names", "upload"),
+}
+_UNION_MEMBER = re.compile(r"(dict|tuple|list|constrained-\w+|function-\w+)(\[|$)")
+
+
+class ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+
+def answer(problem: Problem, request_id: str | None) -> ProblemResponse:
+    """Return the answer that a problem is."""
+    headers = dict(problem.headers)
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", _RETRY_AFTER)
+    return ProblemResponse(problem.body(request_id), problem.status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Give the application its exception handlers; `app.api.edge` answers what none of them takes."""
+
+    def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return answer(error, request.state.request_id)
+
+    def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(_from_http(error), request.state.request_id)
+
+    def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return answer(_from_validation(error.errors()), request.state.request_id)
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def _from_http(error: HTTPException) -> Problem:
+    """Return the problem that stands for an error of the framework's own."""
+    headers = dict(error.headers or {})
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return NotFound("route")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return MethodNotAllowed("This route does not take this method.", headers=headers)
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return TooLarge("The body is too large.")
+        case HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return UnsupportedMedia("This media type is not taken here.")
+        case _:
+            return BadRequest("The request cannot be read.", headers=headers)
+
+
+def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the first error, in its place; the others are counted."""
+    if not errors:
+        return Invalid("The request is not valid.")
+    # An unknown field often explains the others, so it goes first.
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    param = _param(first["loc"])
+    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return Invalid(f"There is no such field here{more}.", code="unknown_field", param=param)
+    message = str(first["msg"]).removeprefix("Value error, ")[:_LONGEST_DETAIL]
+    return Invalid(f"{message}{more}.", param=param)
+
+
+def _param(location: Sequence[str | int]) -> str | None:
+    """Return e.g. ``spec.plan.raise_to``: without the part `body` and without unions' members."""
+    names: list[str] = []
+    for part in location[1:]:
+        is_tag = names and part in _TAGS.get(names[-1], ())
+        if not is_tag and not _UNION_MEMBER.match(str(part)):
+            names.append(str(part))
+    return ".".join(names)[:_LONGEST_DETAIL] or None

@@ -1,0 +1,150 @@
+"""Jobs: one resource for every kind of work."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from app.api.schemas.base import Body, View
+from app.api.schemas.problem import ProblemView
+from app.domain.jobs import JobState
+from app.domain.specs import EvaluateSpec, JobSpec
+
+MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+MetadataValue = Annotated[str, Field(max_length=512)]
+
+
+class JobRequest(Body):
+    """Ask for a job."""
+
+    spec: JobSpec
+    """What to do; `kind` says which method."""
+
+    seed: Annotated[int, Field(ge=0, le=(1 << 63) - 1)] = 0
+    """Everything random in the job follows from it."""
+
+    evaluate: EvaluateSpec = EvaluateSpec()
+    """How the job measures itself; ignored by `sample`."""
+
+    deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
+    """How long after its creation the job may still run."""
+
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] = {}
+    """The caller's own labels; lists filter by them."""
+
+
+class StepView(View):
+    """Progress of one stage; `max` is 0 until it is known."""
+
+    code: str
+    value: float
+    max: float
+
+
+class JobResult(View):
+    """What a successful job made; a kind's own figures stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    generator: str | None = None
+    """A generator's id."""
+
+    classifier: str | None = None
+    """A classifier's id."""
+
+    dataset: str | None = None
+    """A dataset's id."""
+
+
+class JobView(View):
+    """A job as it is now."""
+
+    id: str
+    kind: str
+    state: JobState
+    spec: dict[str, Any]
+    """The resolved spec: defaults filled in."""
+
+    seed: int
+    evaluate: dict[str, Any] | None
+    metadata: dict[str, str]
+    blocked_by: list[str]
+    """Unfinished jobs that must succeed before this one starts."""
+
+    cancel_requested: bool
+    deadline_seconds: float | None
+    deadline_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    retry_of: str | None
+    """The job that this one repeats."""
+
+    error: ProblemView | None
+    result: JobResult | None
+    steps: list[StepView]
+    counts: dict[str, int]
+    """Items requested, generated, filtered and failed."""
+
+    usage: dict[str, float]
+    """`cpu_seconds` and `gpu_seconds`."""
+
+    eta_seconds: float | None
+    queue_position: int | None
+
+
+class EventView(View):
+    """Something that happened to a job."""
+
+    seq: int
+    """Grows; the cursor of `after` and of `Last-Event-ID`."""
+
+    job_id: str
+    type: str
+    data: dict[str, Any]
+    created_at: datetime | None
+
+
+class InputView(View):
+    """A resource that a spec names."""
+
+    id: str
+    param: str
+    """Where the spec names it."""
+
+    state: str
+    job_id: str | None
+    """The unfinished job that makes it, if there is one."""
+
+
+class StageView(View):
+    """One stage of the job's pipeline."""
+
+    code: str
+    task_class: Literal["cpu", "gpu"]
+    sharded: bool
+    """Whether it is cut into tasks that run side by side."""
+
+
+class JobPlan(View):
+    """What would be done."""
+
+    stages: list[StageView]
+    requested: dict[str, int] | None
+    """Rows to make by class, from the counts of all rows of the dataset; null where they are not known yet."""
+
+
+class ValidationView(View):
+    """A dry run: the resolved request and its plan. Nothing was made."""
+
+    kind: str
+    spec: dict[str, Any]
+    seed: int
+    evaluate: dict[str, Any] | None
+    deadline_seconds: float | None
+    metadata: dict[str, str]
+    inputs: list[InputView]
+    blocked_by: list[str]
+    """Unfinished jobs that it would wait for."""
+
+    plan: JobPlan

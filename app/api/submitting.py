@@ -1,0 +1,142 @@
+"""How a job comes to be: its inputs are found, its row is written, the bell is rung."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.api.context import Caller
+from app.api.schemas.job import InputView, JobRequest
+from app.domain.jobs import PIPELINES, SUCCESSFUL, TERMINAL, Job, NewJob
+from app.domain.problems import Invalid
+from app.domain.records import DatasetState, UploadState
+from app.domain.specs import SampleSpec
+from app.store.database import Transaction
+from models.classifiers.spec import ClassifierSpec
+from models.gelda.spec import GeldaSpec, UploadedVectors
+
+RETRY_AFTER = "1"  # seconds; a job takes longer, but its first look is cheap
+_MAKE_GENERATORS = frozenset({"gelda"})
+_MAKE_LATENTS = frozenset({"gelda", "sample"})
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Looks up, in one transaction, what a spec names; another tenant's is not there."""
+
+    tx: Transaction
+    tenant_id: str
+
+    def of(self, spec: GeldaSpec | SampleSpec | ClassifierSpec) -> Iterator[InputView]:
+        """Yield each resource that the spec names.
+
+        Raises:
+            Invalid: ``input_not_found``, ``input_failed``, ``input_unsuitable`` or
+                ``upload_incomplete``, with the field.
+        """
+        match spec:
+            case GeldaSpec():
+                yield self._dataset(spec.dataset, "spec.dataset")
+                if isinstance(spec.classes, UploadedVectors):
+                    yield self._upload(spec.classes.upload, "spec.classes.upload")
+            case SampleSpec() if spec.generator.startswith("gen_"):
+                yield self._generator(spec.generator, "spec.generator")
+            case SampleSpec():
+                yield self._job(spec.generator, "spec.generator", _MAKE_GENERATORS)
+            case ClassifierSpec():
+                yield self._dataset(spec.dataset, "spec.dataset")
+                for job_id in spec.mix:
+                    yield self._job(job_id, "spec.mix", _MAKE_LATENTS)
+
+    def _dataset(self, dataset_id: str, param: str) -> InputView:
+        dataset = self.tx.datasets.get(self.tenant_id, dataset_id)
+        if dataset is None:
+            raise _not_found("dataset", param)
+        if dataset.state is DatasetState.FAILED:
+            raise _failed("dataset", param)
+        maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
+        return InputView(id=dataset_id, param=param, state=dataset.state, job_id=maker)
+
+    def _upload(self, upload_id: str, param: str) -> InputView:
+        upload = self.tx.uploads.get(self.tenant_id, upload_id)
+        if upload is None:
+            raise _not_found("upload", param)
+        if upload.state is not UploadState.COMPLETE:
+            raise Invalid("The upload is not complete.", code="upload_incomplete", param=param)
+        return InputView(id=upload_id, param=param, state=upload.state, job_id=None)
+
+    def _generator(self, generator_id: str, param: str) -> InputView:
+        if self.tx.generators.get(self.tenant_id, generator_id) is None:
+            raise _not_found("generator", param)
+        return InputView(id=generator_id, param=param, state="ready", job_id=None)
+
+    def _job(self, job_id: str, param: str, kinds: frozenset[str]) -> InputView:
+        job = self.tx.jobs.get(self.tenant_id, job_id)
+        if job is None:
+            raise _not_found("job", param)
+        if job.kind not in kinds:
+            raise Invalid(
+                f"A job of kind {job.kind} does not make what is needed here;"
+                f" {' or '.join(sorted(kinds))} does.",
+                code="input_unsuitable",
+                param=param,
+            )
+        if job.state in TERMINAL and job.state not in SUCCESSFUL:
+            raise _failed("job", param)
+        maker = None if job.state in SUCCESSFUL else job.id
+        return InputView(id=job_id, param=param, state=job.state, job_id=maker)
+
+
+def new_job(caller: Caller, request: JobRequest, inputs: list[InputView]) -> NewJob:
+    """Return what the store is to keep: defaults filled in, unfinished inputs named."""
+    spec = request.spec
+    return NewJob(
+        tenant_id=caller.tenant_id,
+        kind=spec.kind,
+        spec=spec.model_dump(mode="json"),
+        seed=request.seed,
+        evaluate=evaluation(request),
+        metadata=dict(request.metadata),
+        deadline_seconds=request.deadline_seconds,
+        inputs=unfinished(inputs),
+    )
+
+
+def evaluation(request: JobRequest) -> dict[str, object] | None:
+    """Return the resolved `evaluate` part; a `sample` job has nothing to measure."""
+    if isinstance(request.spec, SampleSpec):
+        return None
+    return request.evaluate.model_dump(mode="json")
+
+
+def again(job: Job, inputs: list[InputView]) -> NewJob:
+    """Return a job that repeats this one and names it."""
+    return NewJob(
+        tenant_id=job.tenant_id,
+        kind=job.kind,
+        spec=job.spec,
+        seed=job.seed,
+        evaluate=job.evaluate,
+        metadata=dict(job.metadata),
+        deadline_seconds=job.deadline_seconds,
+        inputs=unfinished(inputs),
+        retry_of=job.id,
+    )
+
+
+def unfinished(inputs: list[InputView]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.job_id for one in inputs if one.job_id is not None))
+
+
+def ring(caller: Caller, kind: str) -> None:
+    """Wake a worker for the first stage. Call it after the commit: a worker may look at once.
+
+    A lost ring costs seconds, not the job: workers and the reconciler look at the table.
+    """
+    caller.services.bell.ring(PIPELINES[kind][0].task_class)
+
+
+def _not_found(noun: str, param: str) -> Invalid:
+    return Invalid(f"There is no such {noun}.", code="input_not_found", param=param)
+
+
+def _failed(noun: str, param: str) -> Invalid:
+    return Invalid(f"The {noun} has failed.", code="input_failed", param=param)

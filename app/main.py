@@ -1,0 +1,115 @@
+"""The one place where the API is wired. Importing it connects to nothing.
+
+Run it by itself with ``uvicorn app.main:create_app --factory``; `python -m app` does it all.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from app.api import (
+    artifacts,
+    datasets,
+    events,
+    health,
+    jobs,
+    keys,
+    methods,
+    openapi,
+    problems,
+    reference,
+    uploads,
+)
+from app.api.authentication import Authenticator
+from app.api.context import Services
+from app.api.edge import Edge
+from app.api.metrics import Metrics
+from app.api.sweeping import sweep_forever
+from app.api.trained import model_routes
+from app.queue import Bell
+from app.settings import Settings
+from app.store.blobs import BlobStore, open_blobs
+from app.store.database import Store
+
+try:
+    VERSION = version("cultivar-server")
+except PackageNotFoundError:  # run from a source tree that nobody installed
+    VERSION = "0"
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    store: Store | None = None,
+    blobs: BlobStore | None = None,
+    bell: Bell | None = None,
+) -> FastAPI:
+    """Return the API.
+
+    Args:
+        settings: by default read from `CULTIVAR_*`.
+        store: a migrated one; by default the one of the settings, migrated when the app starts.
+        blobs: by default those of the settings.
+        bell: by default the one of the settings; without a Redis it rings nobody.
+    """
+    settings = settings or Settings()
+    own_store = store is None
+    store = store or Store(settings.database)
+    services = Services(
+        settings=settings,
+        store=store,
+        blobs=blobs or open_blobs(settings.blobs, settings.home),
+        bell=bell or Bell(settings.redis_url),
+        authenticator=Authenticator(store),
+        metrics=Metrics(store),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if own_store:
+            await asyncio.to_thread(services.store.migrate)
+        sweeping = asyncio.create_task(sweep_forever(services))
+        yield
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+        if own_store:
+            services.store.close()
+
+    app = FastAPI(
+        title="Cultivar",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; see app.api.reference
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.services = services
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
+    for router in (
+        uploads.router,
+        datasets.router,
+        jobs.router,
+        events.router,
+        artifacts.router,
+        model_routes("generator", lambda tx: tx.generators),
+        model_routes("classifier", lambda tx: tx.classifiers),
+        methods.router,
+        keys.router,
+        health.router,
+        reference.router,
+    ):
+        app.include_router(router)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the function's name: stable, and fit for the methods of a generated client."""
+    return route.name
