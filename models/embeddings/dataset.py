@@ -1,0 +1,65 @@
+"""A canonical dataset, mapped: opening one costs no memory, whatever its size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingDataset:
+    """Labelled embeddings as every method takes them.
+
+    Attributes:
+        x: n × dim, float16 or float32, memory-mapped and read-only.
+        y: class of each row, n, index into ``classes``.
+        split: 0 train, 1 val, 2 test, -1 unassigned, n.
+        classes: names; some may have no row.
+        group: rows of one number are never split apart, n; None without such a column.
+        subdomain: index into ``subdomains``, n; None without such a column.
+    """
+
+    x: npt.NDArray[np.floating]
+    y: npt.NDArray[np.int64]
+    split: npt.NDArray[np.int8]
+    classes: tuple[str, ...]
+    group: npt.NDArray[np.int64] | None = None
+    subdomain: npt.NDArray[np.int64] | None = None
+    subdomains: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, manifest: Mapping[str, Any], files: Mapping[str, Path]) -> Self:
+        """Open a dataset by its manifest and the place of each of its columns.
+
+        Raises:
+            ValueError: the files are not those of the manifest.
+        """
+        x = np.load(files["x"], mmap_mode="r", allow_pickle=False)
+        columns = {
+            name: np.load(files[name], allow_pickle=False)
+            for name in ("y", "split", "group", "subdomain")
+            if name in manifest["columns"]
+        }
+        shapes = {name: array.shape for name, array in columns.items()}
+        expected = (manifest["rows"], manifest["dim"])
+        if x.shape != expected or any(shape != expected[:1] for shape in shapes.values()):
+            raise ValueError(f"expected x of {expected}; found {x.shape} and {shapes}")
+        return cls(
+            x=x,
+            y=columns["y"],
+            split=columns["split"],
+            classes=tuple(manifest["classes"]),
+            group=columns.get("group"),
+            subdomain=columns.get("subdomain"),
+            subdomains=tuple(manifest["subdomains"] or ()),
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def dim(self) -> int:
+        return int(self.x.shape[1])

@@ -1,0 +1,80 @@
+"""What a file is, by its first bytes; its name and its claimed format are only claims."""
+
+from pathlib import Path
+
+from models.embeddings.wording import show
+from models.errors import InputProblem
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x93NUMPY", "npy"),
+    (b"PK\x03\x04", "npz"),
+    (b"PK\x05\x06", "npz"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"MATLAB", "a MATLAB file"),
+)
+_WORDS = {
+    "npy": "a .npy file",
+    "npz": "a zip archive, as .npz files are",
+    "parquet": "a Parquet file",
+    "arrow": "an Arrow IPC file or stream",
+    "safetensors": "a safetensors file",
+}
+
+
+def _found(head: bytes) -> str:
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if len(head) >= 9 and head[8:9] == b"{":
+        return "safetensors"
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        return "pickle"
+    return "unknown"
+
+
+def check_signature(path: Path, filename: str, expected: str) -> int:
+    """Return the file's size in bytes once its first bytes agree with ``expected``.
+
+    Raises:
+        InputProblem: ``empty_file``, ``unsafe_pickle``, ``format_mismatch``.
+    """
+    length = path.stat().st_size
+    if length == 0:
+        raise InputProblem(
+            "empty_file", f"{show(filename)} is empty (0 bytes); expected {_WORDS[expected]}.",
+            filename,
+        )  # fmt: skip
+    with path.open("rb") as file:
+        head = file.read(16)
+    found = _found(head)
+    if found == expected:
+        return length
+    if found == "pickle":
+        raise InputProblem(
+            "unsafe_pickle",
+            f"{show(filename)} is a Python pickle, which can run code and is never opened; "
+            f"expected {_WORDS[expected]}.",
+            filename,
+        )
+    if expected == "safetensors" and found == "unknown":
+        # Any eight bytes can be a header's length: its own reader says what is wrong with it.
+        return length
+    what = _WORDS.get(found, found)
+    if found == "unknown":
+        what = "nothing that is known here" + (" (text?)" if head.isascii() else "")
+    raise InputProblem(
+        "format_mismatch",
+        f"{show(filename)} was sent as {expected}, but its first bytes are those of {what}; "
+        f"expected {_WORDS[expected]}.",
+        filename,
+    )
