@@ -1,0 +1,98 @@
+"""A unit of work: one transaction, its clocks, and what it has made claimable."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Executable, RowMapping, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+class Clock(Protocol):
+    """What decides leases where the database has no clock of its own."""
+
+    def seconds(self) -> float: ...
+
+    def boot_id(self) -> str: ...
+
+
+class Work:
+    """What every repository is given.
+
+    On PostgreSQL a repository locks a job's row before it writes that job's tasks or events, always in
+    this order and from an input to its dependents; on SQLite a writing transaction is alone.
+
+    Attributes:
+        connection: in its transaction.
+        writable: whether this is a writing transaction.
+        queued: tasks made claimable by this transaction, by class. Whoever opened it rings the bell for
+            them after the commit; a bell that is lost is rung by the reconciler.
+        afterwards: small writes that a reading transaction leaves for after its end.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock, *, writable: bool) -> None:
+        self.connection = connection
+        self.writable = writable
+        self.queued: Counter[str] = Counter()
+        self.afterwards: list[Callable[[Work], None]] = []
+        self._clock = clock
+        self._now: datetime | None = None
+        self._postgresql = connection.dialect.name == "postgresql"
+
+    def now(self) -> datetime:
+        """Return the time of day of this transaction's first look at it: the database's, or the host's."""
+        if self._now is None:
+            if self._postgresql:
+                found = self.connection.scalar(select(func.clock_timestamp()))
+                assert isinstance(found, datetime)
+                self._now = found.astimezone(UTC)
+            else:
+                self._now = datetime.now(UTC)
+        return self._now
+
+    def lease_now(self) -> float:
+        """Return the lease clock in seconds, looked at anew: a transaction may have waited for a lock."""
+        if self._postgresql:
+            found = self.connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
+            assert found is not None
+            return float(found)
+        return self._clock.seconds()
+
+    @property
+    def boot_id(self) -> str:
+        """Which boot the lease clock counts from; PostgreSQL's counts from none."""
+        return "" if self._postgresql else self._clock.boot_id()
+
+    def row(self, statement: Executable) -> RowMapping | None:
+        """Return the first row, or None."""
+        return self.connection.execute(statement).mappings().first()
+
+    def rows(self, statement: Executable) -> Sequence[RowMapping]:
+        """Return all rows."""
+        return self.connection.execute(statement).mappings().all()
+
+    def scalar(self, statement: Executable) -> Any:
+        """Return the first column of the first row, or None."""
+        return self.connection.execute(statement).scalar()
+
+    def run(self, statement: Executable) -> int:
+        """Execute a write and return how many rows it met."""
+        return self.connection.execute(statement).rowcount
+
+    def insert_unless_there(self, table: Table, **values: Any) -> bool:
+        """Insert a row; return False if one of its primary key exists.
+
+        On PostgreSQL this waits for a transaction that is inserting the same key to end.
+        """
+        insert = postgresql.insert if self._postgresql else sqlite.insert
+        return self.run(insert(table).values(**values).on_conflict_do_nothing()) == 1
+
+    def upsert(self, table: Table, **values: Any) -> None:
+        """Insert a row, or replace what an existing row of its primary key holds."""
+        insert = postgresql.insert if self._postgresql else sqlite.insert
+        keys = [column.name for column in table.primary_key]
+        changed = {name: value for name, value in values.items() if name not in keys}
+        self.run(
+            insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=changed)
+        )

