@@ -80,7 +80,9 @@ class Generator:
         lines = [f"class {name}(Part):", docstring(schema["description"]), ""]
         for field, property_ in schema["properties"].items():
             required = field in schema.get("required", ())
-            lines.append(f"    {field}: {self._type(property_)}{self._default(property_, required)}")
+            lines.append(
+                f"    {field}: {self._type(property_)}{self._default(property_, required)}"
+            )
             if "description" in property_:
                 lines.append(docstring(property_["description"]))
             lines.append("")
@@ -111,7 +113,9 @@ class Generator:
             name = f"dict[str, {self._type(schema['additionalProperties'])}]"
         else:
             name = SCALARS[kind]
-        bounds = [f"{ours}={schema[theirs]!r}" for theirs, ours in CONSTRAINTS.items() if theirs in schema]
+        bounds = [
+            f"{ours}={schema[theirs]!r}" for theirs, ours in CONSTRAINTS.items() if theirs in schema
+        ]
         return f"Annotated[{name}, Field({', '.join(bounds)})]" if bounds else name
 
     def _default(self, schema: Schema, required: bool) -> str:

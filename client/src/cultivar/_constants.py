@@ -7,9 +7,9 @@ DEFAULT_URL: Final = "http://127.0.0.1:8321"
 DEFAULT_HOME: Final = "~/.cultivar"
 
 try:
-    VERSION = version("cultivar")
+    __version__ = version("cultivar")
 except PackageNotFoundError:  # run from a source tree that nobody installed
-    VERSION = "0"
+    __version__ = "0"
 
 # One HTTP exchange. Short: nothing of this client waits for a job inside a request.
 CONNECT_TIMEOUT: Final = 5.0

@@ -4,15 +4,25 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from cultivar._digests import parse_digest_field
 from cultivar._exceptions import CultivarError, DigestMismatch
 from cultivar._exchange import Flow, Send, Work, exchange
-from cultivar._records import Artifact
 
 PARTIAL_CONTENT = 206
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file at the service: where it is, and what it must turn out to be."""
+
+    path: str
+    name: str
+    sha256: str
+    bytes: int
 
 
 class FileSink:
@@ -47,35 +57,36 @@ class FileSink:
 
 
 def download_to(
-    artifact: Artifact, folder: Path, on_bytes: Callable[[int], None] = lambda _n: None
+    wanted: RemoteFile, folder: Path, on_bytes: Callable[[int], None] = lambda _n: None
 ) -> Flow[Path]:
-    """Fetch an artifact into a folder and return the file.
+    """Fetch a file into a folder and return the file.
 
     Raises:
         DigestMismatch: the bytes' sha-256 is not the promised one; no file is left behind.
     """
     # The name is the service's word: it must not lead out of the folder.
-    if Path(artifact.name).name != artifact.name or artifact.name in {"", ".", ".."}:
-        raise CultivarError(f"{artifact.name!r} is no name for a file; it was not downloaded")
+    if Path(wanted.name).name != wanted.name or wanted.name in {"", ".", ".."}:
+        raise CultivarError(f"{wanted.name!r} is no name for a file; it was not downloaded")
+    folder = folder.expanduser()
     yield Work(lambda: folder.mkdir(parents=True, exist_ok=True))
-    temporary = folder / f".{artifact.name}.{uuid.uuid4().hex}.partial"
+    temporary = folder / f".{wanted.name}.{uuid.uuid4().hex}.partial"
     try:
         with temporary.open("xb") as file:
             sink = FileSink(file, on_bytes)
-            yield from exchange(lambda: _request(artifact, sink))
-            _check(artifact, sink)
+            yield from exchange(lambda: _request(wanted, sink))
+            _check(wanted, sink)
             yield Work(lambda: _flush(file))
-        return temporary.replace(folder / artifact.name)
+        return temporary.replace(folder / wanted.name)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _request(artifact: Artifact, sink: FileSink) -> Send:
+def _request(wanted: RemoteFile, sink: FileSink) -> Send:
     """Ask for what is not here yet: after a broken connection, the rest."""
     headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-    if 0 < sink.received < artifact.bytes:
+    if 0 < sink.received < wanted.bytes:
         headers["Range"] = f"bytes={sink.received}-"
-    return Send("GET", f"/v1/artifacts/{artifact.id}/content", headers=headers, sink=sink)
+    return Send("GET", wanted.path, headers=headers, sink=sink)
 
 
 def _flush(file: IO[bytes]) -> None:
@@ -83,7 +94,7 @@ def _flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _check(artifact: Artifact, sink: FileSink) -> None:
-    for promised in (artifact.sha256, sink.promised):
+def _check(wanted: RemoteFile, sink: FileSink) -> None:
+    for promised in (wanted.sha256, sink.promised):
         if promised is not None and promised != sink.sha256:
-            raise DigestMismatch(artifact.name, promised, sink.sha256)
+            raise DigestMismatch(wanted.name, promised, sink.sha256)

@@ -141,7 +141,7 @@ def status_error(
     status: int, body: Mapping[str, Any], request_id: str | None = None
 ) -> APIStatusError:
     """Return the error class of a status, made from a problem object."""
-    fallback = InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004 (HTTP)
+    fallback = InternalServerError if status >= 500 else APIStatusError
     return _BY_STATUS.get(status, fallback)(status, body, request_id)
 
 

@@ -128,9 +128,7 @@ def problem(reply: Reply) -> APIStatusError:
         reply.status, body if isinstance(body, dict) else {}, reply.headers.get("x-request-id")
     )
     error.retry_after = retry_after(reply.headers)
-    # A key still in flight is the same request of ours, not yet answered.
-    in_flight = reply.status == 409 and "idempotency" in error.code
-    error.retryable = error.retryable or reply.status in RETRY_STATUSES or in_flight
+    error.retryable = error.retryable or reply.status in RETRY_STATUSES
     return error
 
 
@@ -179,11 +177,4 @@ def one_page(send: Send, after: str | None) -> Flow[tuple[list[dict[str, Any]], 
     reply: Reply = yield from exchange(replace(send, query=query))
     page = reply.json()
     rows: list[dict[str, Any]] = page["data"]
-    return rows, _cursor(page, rows)
-
-
-def _cursor(page: Mapping[str, Any], rows: list[dict[str, Any]]) -> str | None:
-    if not page.get("has_more") or not rows:
-        return None
-    last = rows[-1]
-    return str(page.get("next_after") or page.get("last_id") or last.get("id") or last.get("seq"))
+    return rows, page["next_after"] if page["has_more"] else None

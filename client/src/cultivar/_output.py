@@ -12,7 +12,6 @@ import numpy.typing as npt
 from cultivar._exceptions import ConfigurationError, CultivarError
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 OUTPUT_NAMES: Final = ("synthetic.npz", "synthetic.parquet", "synthetic.safetensors")
@@ -54,10 +53,10 @@ class Output:
             raise ConfigurationError("to_torch() needs the package torch") from error
         return torch.from_numpy(self.x.copy()), torch.from_numpy(self.y.copy())
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return a frame with columns ``x0 … x{dim-1}`` and ``label`` (a categorical of names)."""
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with columns ``x0 … x{dim-1}`` and ``label`` (a categorical of names)."""
         try:
-            import pandas as pd  # noqa: PLC0415 (optional)
+            import pandas as pd  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 (optional)
         except ImportError as error:
             raise ConfigurationError("to_pandas() needs `pip install cultivar[pandas]`") from error
         frame = pd.DataFrame(self.x, columns=[f"x{i}" for i in range(self.x.shape[1])])
@@ -69,6 +68,7 @@ def read_output(path: Path, classes: tuple[str, ...] | None = None) -> Output:
     """Read a downloaded ``synthetic.*`` file. Nothing in it is ever unpickled.
 
     Args:
+        path: the file; its suffix says how it is written.
         classes: names for a file whose format does not carry them.
     """
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors, ".parquet": _read_parquet}

@@ -6,9 +6,16 @@ from collections.abc import Callable
 from cultivar._constants import FIRST_POLL, LONGEST_OUTAGE, LONGEST_POLL, POLL_FACTOR
 from cultivar._exceptions import APIError, WaitTimeout
 from cultivar._exchange import Flow, Pause, Reply, Send, exchange
+from cultivar._progress import watching
 from cultivar._records import UNFINISHED, JobRecord
 
 NOT_MODIFIED = 304
+
+
+def wait(job_id: str, timeout: float | None, show: bool) -> Flow[JobRecord]:
+    """Poll with what a person sees of it."""
+    with watching(show) as on_change:
+        return (yield from poll(job_id, on_change, timeout))
 
 
 def poll(
@@ -17,6 +24,7 @@ def poll(
     """Look at a job until it has ended, and return it.
 
     Args:
+        job_id: the job.
         on_change: hears of every new version of the job.
         timeout: seconds after which to give up; the job itself goes on.
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -32,7 +32,7 @@ def stderr() -> Console:
 class Watcher(Protocol):
     """Hears of every new version of a job."""
 
-    def __call__(self, job: JobRecord) -> None: ...
+    def __call__(self, job: JobRecord, /) -> None: ...
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def watching(show: bool) -> Iterator[Watcher]:
     """Yield what to tell of a job: live bars on a terminal or in a notebook, else plain lines."""
     console = stderr()
     if not show:
-        yield lambda job: None
+        yield lambda _job: None
     elif console.is_terminal or console.is_jupyter:
         with JobBars(console) as bars:
             yield bars
@@ -84,7 +84,7 @@ class JobBars:
         self._head: TaskID | None = None
         self._steps: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "JobBars":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -98,7 +98,10 @@ class JobBars:
         total = max(1, len(job.steps))
         finished = job.state not in UNFINISHED
         self._progress.update(
-            self._head, description=headline(job), total=total, completed=total if finished else done
+            self._head,
+            description=headline(job),
+            total=total,
+            completed=total if finished else done,
         )
         for step in job.steps:
             if step.code not in self._steps and (step.max > 0 or step.value > 0):

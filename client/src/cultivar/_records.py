@@ -54,7 +54,7 @@ class DatasetRecord(Record):
     state: str
     job_id: str
     created_at: datetime | None = None
-    stats: dict[str, Any] | None = None
+    manifest: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
 

@@ -13,8 +13,8 @@ from cultivar._constants import (
     CONNECT_TIMEOUT,
     POOL_TIMEOUT,
     READ_TIMEOUT,
-    VERSION,
     WRITE_TIMEOUT,
+    __version__,
 )
 from cultivar._exceptions import APIConnectionError, APITimeoutError, CultivarError
 from cultivar._exchange import Body, Flow, Pause, Reply, Send, Step, Work
@@ -37,7 +37,7 @@ def _options(connection: Connection) -> dict[str, Any]:
         "trust_env": not connection.loopback,
         "headers": {
             "Authorization": f"Bearer {connection.api_key}",
-            "User-Agent": f"cultivar-python/{VERSION}",
+            "User-Agent": f"cultivar-python/{__version__}",
             "Accept": "application/json, application/problem+json",
         },
     }

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,9 +86,7 @@ def upload_file(path: Path, on_hashed: OnBytes, on_sent: OnBytes) -> Flow[Upload
         yield from _put_part(upload, number, FileSlice(path, start, length, on_sent))
     if upload.state == "complete":
         return upload
-    done = yield from exchange(
-        Send("POST", f"/v1/uploads/{upload.id}/complete", headers=new_key())
-    )
+    done = yield from exchange(Send("POST", f"/v1/uploads/{upload.id}/complete", headers=new_key()))
     return UploadRecord.model_validate(done.json())
 
 
@@ -134,5 +131,4 @@ def as_npz(arrays: Mapping[str, Any]) -> Iterator[Path]:
         path = Path(folder) / "arrays.npz"
         with path.open("wb") as file:
             np.savez(file, **plain)  # type: ignore[arg-type]
-            os.chmod(path, 0o600)
         yield path

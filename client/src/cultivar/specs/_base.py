@@ -25,7 +25,9 @@ class Reference:
 
     pattern: str
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
             id_of, core_schema.str_schema(pattern=re.compile(self.pattern))
         )
@@ -44,7 +46,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def model_post_init(self, context: Any, /) -> None:
+    def model_post_init(self, _context: Any, /) -> None:
         for name in DISCRIMINATORS:
             if name in type(self).model_fields:
                 self.model_fields_set.add(name)

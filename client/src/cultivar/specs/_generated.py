@@ -118,7 +118,8 @@ class EvaluateSpec(Part):
 
 class DenoiserSpec(Part):
     """Residual MLP with adaLN-Zero (Peebles & Xie 2023), as in MAR's diffusion head (Li et al.
-    2024)."""
+    2024).
+    """
 
     width: Annotated[int, Field(ge=32, le=4096)] | None = None
     """Units a layer; by default max(256, 2 × latent dim), at most 1536."""
@@ -132,7 +133,8 @@ class DenoiserSpec(Part):
 
 class LatentSpec(Part):
     """Preprocessing between the caller's latents and what the generator models; inverted on the
-    way out."""
+    way out.
+    """
 
     transform: Literal["none", "sqrt"] = "none"
     """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
@@ -158,7 +160,8 @@ class NameVectors(Part):
 
 class ObjectiveSpec(Part):
     """Rectified flow (Liu et al. 2023) with logit-normal time (Esser et al. 2024), and its
-    optimiser."""
+    optimiser.
+    """
 
     output: Literal["velocity", "x0"] = "velocity"
     """What the network predicts."""

@@ -64,7 +64,7 @@ class Gelda(Planned, Evaluated, GeldaSpec):
 class Sample(Planned, Request, SampleSpec):
     """Draw more from a generator that a job has trained, or is about to train."""
 
-    plan: PlanSpec = Field(default=None, validate_default=True)  # type: ignore[assignment]
+    plan: PlanSpec = Field(default=None, validate_default=True)
     """How many; may be written as `raise_to`, `per_class`, `match` or `multiply` instead."""
 
 

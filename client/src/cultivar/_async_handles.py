@@ -1,0 +1,129 @@
+"""Handles of the asynchronous client; what asks the service is awaited, the rest is `_views`'."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cultivar import _operations as operations
+from cultivar._output import Output
+from cultivar._polling import wait
+from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
+from cultivar._report import Report
+from cultivar._views import DatasetView, JobView
+
+if TYPE_CHECKING:
+    from cultivar._async_client import AsyncClient
+
+
+class AsyncJob(JobView):
+    """A job at the service. It runs there whether or not this process lives."""
+
+    def __init__(self, client: "AsyncClient", record: JobRecord) -> None:
+        super().__init__(record)
+        self._client = client
+
+    async def refresh(self) -> "AsyncJob":
+        """Ask the service how the job stands now; return this handle."""
+        self.record = await self._client.run(operations.get(JobRecord, f"/v1/jobs/{self.id}"))
+        return self
+
+    async def wait(self, timeout: float | None = None, *, progress: bool = True) -> "AsyncJob":  # noqa: ASYNC109 (as in Client)
+        """Wait until the job has ended and return this handle. Cancelling the wait detaches.
+
+        Args:
+            timeout: seconds after which to give up; by default never.
+            progress: show a live bar a step (on a terminal; lines elsewhere).
+
+        Raises:
+            JobFailed: it ended without success.
+            WaitTimeout: it did not end in that time, and goes on.
+        """
+        self.record = await self._client.run(wait(self.id, timeout, progress))
+        self.raise_for_state()
+        return self
+
+    async def cancel(self) -> "AsyncJob":
+        """Ask the service to stop the job; a second time, or too late, changes nothing."""
+        flow = operations.post(JobRecord, f"/v1/jobs/{self.id}/cancel")
+        self.record = await self._client.run(flow)
+        return self
+
+    async def retry(self) -> "AsyncJob":
+        """Ask for the same again, as a new job, and return that; for one without success."""
+        flow = operations.post(JobRecord, f"/v1/jobs/{self.id}/retry")
+        return AsyncJob(self._client, await self._client.run(flow))
+
+    async def events(self, after: int | None = None) -> AsyncIterator[Event]:
+        """Yield what has happened to the job so far, oldest first, from after event `after`."""
+        cursor = None if after is None else str(after)
+        while True:
+            page, cursor = await self._client.run(operations.events_page(self.id, cursor))
+            for event in page:
+                yield event
+            if cursor is None:
+                return
+
+    async def artifacts(self) -> list[Artifact]:
+        """Return the files that the job has made so far."""
+        return await self._client.run(operations.artifacts(self.id))
+
+    async def download(
+        self,
+        folder: str | PathLike[str],
+        names: Sequence[str] | None = None,
+        *,
+        progress: bool = True,
+    ) -> list[Path]:
+        """Fetch the job's files, or those named, into a folder, and return their paths.
+
+        Every file is checked by its sha-256, and is there whole or not at all.
+        """
+        flow = operations.download(self.id, Path(folder), names, progress)
+        return await self._client.run(flow)
+
+    async def report(self) -> Report:
+        """Return whether it helped, by how much, and against what."""
+        return Report(await self._client.run(operations.get_json(f"/v1/jobs/{self.id}/report")))
+
+    async def output(self) -> Output:
+        """Return the synthetic rows, in memory."""
+        return await self._client.run(operations.output(self.record, show=False))
+
+    async def generator(self) -> Model:
+        """Return the trained generator; name it in a `Sample` spec to draw more."""
+        return await self._client.generators.get(self._made("generator"))
+
+    async def classifier(self) -> Model:
+        """Return the trained classifier."""
+        return await self._client.classifiers.get(self._made("classifier"))
+
+
+class AsyncDataset(DatasetView):
+    """A dataset at the service. It may be named in a job before it is ready."""
+
+    def __init__(self, client: "AsyncClient", record: DatasetRecord) -> None:
+        super().__init__(record)
+        self._client = client
+
+    async def refresh(self) -> "AsyncDataset":
+        """Ask the service how the dataset stands now; return this handle."""
+        flow = operations.get(DatasetRecord, f"/v1/datasets/{self.id}")
+        self.record = await self._client.run(flow)
+        return self
+
+    async def wait(self, timeout: float | None = None, *, progress: bool = True) -> "AsyncDataset":  # noqa: ASYNC109 (as in Client)
+        """Wait until the dataset is ready and return this handle.
+
+        Raises:
+            JobFailed: its files were not accepted; `code` and `detail` say which row and why.
+        """
+        job = await self._client.jobs.get(self.job_id)
+        await job.wait(timeout, progress=progress)
+        return await self.refresh()
+
+    async def stats(self) -> Mapping[str, Any] | None:
+        """Return class counts, splits, subdomains, duplicates, bad rows; None until ready."""
+        flow = operations.get_json(f"/v1/datasets/{self.id}/stats")
+        stats: Mapping[str, Any] | None = (await self._client.run(flow))["stats"]
+        return stats

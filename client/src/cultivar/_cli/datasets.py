@@ -1,0 +1,78 @@
+"""`cultivar datasets`: bring data to the service and look at it."""
+
+import argparse
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cultivar._client import Client
+from cultivar._handles import Dataset
+
+COLUMNS = ("x", "y", "split", "id", "subdomain", "group", "classes")
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("datasets", help="upload, list and show datasets")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    upload = verbs.add_parser("upload", help="bring a file (or several, in order) to the service")
+    upload.add_argument("files", nargs="+", metavar="FILE", help="npz, npy, safetensors, parquet …")
+    upload.add_argument("--name", help="for people; by default the file's name")
+    upload.add_argument("--format", help="by default told by the suffix")
+    for column in COLUMNS:
+        upload.add_argument(f"--{column}", metavar="COLUMN", help=f"array or column of {column}")
+    upload.add_argument("--detach", action="store_true", help="do not wait until it is ready")
+    upload.set_defaults(command=_upload)
+    listing = verbs.add_parser("list", help="list datasets, newest first")
+    listing.set_defaults(command=_list)
+    show = verbs.add_parser("show", help="show what is in a dataset")
+    show.add_argument("dataset")
+    show.set_defaults(command=_show)
+
+
+def columns_of(arguments: argparse.Namespace) -> dict[str, str]:
+    given = vars(arguments)
+    return {name: given[name] for name in COLUMNS if given.get(name)}
+
+
+def _upload(client: Client, arguments: argparse.Namespace) -> None:
+    dataset = client.datasets.upload(
+        arguments.files,
+        name=arguments.name,
+        format=arguments.format,
+        columns=columns_of(arguments) or None,
+    )
+    if not arguments.detach:
+        dataset.wait()
+    print(dataset.id)
+
+
+def _list(client: Client, _arguments: argparse.Namespace) -> None:
+    table = Table("id", "name", "state", "rows", "classes", "made", box=box.SIMPLE_HEAD)
+    for dataset in client.datasets.list():
+        rows, classes = _size(dataset)
+        made = dataset.record.created_at
+        when = f"{made:%Y-%m-%d %H:%M}" if made else ""
+        table.add_row(dataset.id, dataset.name, dataset.state, rows, classes, when)
+    Console().print(table)
+
+
+def _show(client: Client, arguments: argparse.Namespace) -> None:
+    dataset = client.datasets.get(arguments.dataset)
+    console = Console()
+    console.print(f"{dataset.name} · {dataset.state}", markup=False)
+    if dataset.error:
+        console.print(f"{dataset.error['code']}: {dataset.error['detail']}", markup=False)
+    if dataset.manifest:
+        rows, classes = _size(dataset)
+        console.print(f"{rows} rows × {dataset.manifest.get('dim')}, {classes} classes")
+        counts = Table("class", "rows", box=box.SIMPLE_HEAD)
+        for name, count in dict(dataset.manifest.get("class_counts", {})).items():
+            counts.add_row(str(name), str(count))
+        console.print(counts)
+
+
+def _size(dataset: Dataset) -> tuple[str, str]:
+    manifest = dataset.manifest or {}
+    return str(manifest.get("rows", "")), str(len(manifest["classes"]) if manifest else "")

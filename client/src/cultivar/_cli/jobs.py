@@ -1,0 +1,83 @@
+"""`cultivar jobs` and `cultivar report`: look at jobs, wait for them, fetch what they made."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cultivar._client import Client
+from cultivar._progress import headline
+
+MOST_LISTED = 50
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("jobs", help="list, show, wait for, cancel and download jobs")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help=f"list the newest {MOST_LISTED} jobs")
+    listing.add_argument("--kind")
+    listing.add_argument("--state")
+    listing.set_defaults(command=_list)
+    for verb, command, text in (
+        ("show", _show, "show a job as JSON"),
+        ("wait", _wait, "wait until a job has ended"),
+        ("cancel", _cancel, "ask the service to stop a job"),
+        ("events", _events, "show what has happened to a job"),
+        ("download", _download, "fetch a job's files"),
+    ):
+        sub = verbs.add_parser(verb, help=text)
+        sub.add_argument("job")
+        sub.set_defaults(command=command)
+        if verb == "download":
+            sub.add_argument("names", nargs="*", metavar="NAME", help="by default all of them")
+            sub.add_argument("--to", type=Path, default=Path(), help="folder; by default this one")
+    report = commands.add_parser("report", help="say whether a job's data helped, and by how much")
+    report.add_argument("job")
+    report.add_argument("--json", action="store_true", help="print the whole report.json")
+    report.add_argument("--save", type=Path, help="folder for report.json and report.html")
+    report.set_defaults(command=_report)
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> None:
+    table = Table("id", "kind", "state", "made", "error", box=box.SIMPLE_HEAD)
+    jobs = client.jobs.list(kind=arguments.kind, state=arguments.state)
+    for job, _ in zip(jobs, range(MOST_LISTED), strict=False):
+        made = job.record.created_at
+        when = f"{made:%Y-%m-%d %H:%M}" if made else ""
+        table.add_row(job.id, job.kind, job.state, when, str((job.error or {}).get("code", "")))
+    Console().print(table)
+
+
+def _show(client: Client, arguments: argparse.Namespace) -> None:
+    print(client.jobs.get(arguments.job).record.model_dump_json(indent=2))
+
+
+def _wait(client: Client, arguments: argparse.Namespace) -> None:
+    print(client.jobs.get(arguments.job).wait().state)
+
+
+def _cancel(client: Client, arguments: argparse.Namespace) -> None:
+    print(headline(client.jobs.get(arguments.job).cancel().record))
+
+
+def _events(client: Client, arguments: argparse.Namespace) -> None:
+    for event in client.jobs.get(arguments.job).events():
+        when = f"{event.created_at:%H:%M:%S}" if event.created_at else ""
+        print(f"{event.seq:>5}  {when}  {event.type:<14}  {json.dumps(event.data)}")
+
+
+def _download(client: Client, arguments: argparse.Namespace) -> None:
+    job = client.jobs.get(arguments.job)
+    for path in job.download(arguments.to, arguments.names or None):
+        print(path)
+
+
+def _report(client: Client, arguments: argparse.Namespace) -> None:
+    job = client.jobs.get(arguments.job)
+    if arguments.save:
+        job.download(arguments.save, ["report.json", "report.html"])
+    print(json.dumps(job.report.data, indent=2) if arguments.json else job.report)

@@ -1,0 +1,107 @@
+"""`cultivar run`: data in, a job, its outcome."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cultivar import specs
+from cultivar._client import Client
+from cultivar._handles import Job
+from cultivar._progress import stderr
+from cultivar.specs._requests import KINDS
+
+Command = Callable[[], None]
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run a job and wait for it",
+        description="Run a job, wait for it, print its report. Ctrl-C detaches: the job goes on.",
+    )
+    parser.add_argument("kind", choices=sorted(KINDS))
+    parser.add_argument("--dataset", help="a dataset's id, or a file to upload")
+    parser.add_argument("--generator", help="sample: a generator's or a job's id")
+    parser.add_argument("--mix", action="append", metavar="JOB", help="classifier: rows to add")
+    parser.add_argument("--raise-to", type=int, metavar="N", help="raise every class to N rows")
+    parser.add_argument("--per-class", type=int, metavar="N", help="N synthetic rows a class")
+    parser.add_argument("--match", choices=["largest", "median"], help="raise to that class's size")
+    parser.add_argument("--multiply", type=float, metavar="F", help="F synthetic rows a real one")
+    parser.add_argument("--seed", type=int, help="everything random follows from it")
+    parser.add_argument("--no-evaluate", action="store_true", help="no controls, no report")
+    parser.add_argument("--spec", type=Path, help="JSON file with the spec; options win over it")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="any other field, as in objective.steps=300",
+    )
+    parser.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where its files go")
+    parser.add_argument("--detach", action="store_true", help="print the job's id and leave")
+    parser.set_defaults(command=_run)
+
+
+def _run(client: Client, arguments: argparse.Namespace) -> None:
+    fields = _fields(arguments)
+    dataset = arguments.dataset
+    if dataset and not dataset.startswith("ds_") and Path(dataset).exists():
+        fields["dataset"] = client.datasets.upload(dataset)
+    job = client.jobs.create(
+        specs.parse(fields),
+        evaluate=False if arguments.no_evaluate else None,
+        metadata=dict(_pair(text) for text in arguments.metadata) or None,
+    )
+    if arguments.detach:
+        print(job.id)
+        return
+    job.wait()
+    _tell(job, arguments)
+
+
+def _tell(job: Job, arguments: argparse.Namespace) -> None:
+    names = {artifact.name for artifact in job.artifacts}
+    if arguments.output:
+        for path in job.download(arguments.output):
+            stderr().print(f"wrote {path}", markup=False)
+    if "report.json" in names:
+        print(job.report)
+    print(job.id)
+
+
+def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the spec's fields: those of the file, then options, then `--set`."""
+    fields: dict[str, Any] = json.loads(arguments.spec.read_text()) if arguments.spec else {}
+    fields["kind"] = arguments.kind
+    names = ("dataset", "generator", "mix", "raise_to", "per_class", "match", "multiply", "seed")
+    given = {name: getattr(arguments, name) for name in names}
+    fields.update({name: value for name, value in given.items() if value is not None})
+    for text in arguments.set:
+        path, value = _pair(text)
+        *parents, last = path.split(".")
+        inner = fields
+        for parent in parents:
+            found = inner.get(parent)
+            # Copied: a part that came from a file stays as the file has it.
+            inner[parent] = dict(found) if isinstance(found, dict) else {}
+            inner = inner[parent]
+        inner[last] = _value(value)
+    return fields
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"{text!r} should look like NAME=VALUE")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    """Return a JSON value, or the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,138 @@
+"""Handles of the blocking client: a job, a dataset."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cultivar import _operations as operations
+from cultivar._output import Output
+from cultivar._polling import wait
+from cultivar._progress import stderr
+from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
+from cultivar._report import Report
+from cultivar._views import DatasetView, JobView
+
+if TYPE_CHECKING:
+    from cultivar._client import Client
+
+
+class Job(JobView):
+    """A job at the service. It runs there whether or not this process lives."""
+
+    def __init__(self, client: "Client", record: JobRecord) -> None:
+        super().__init__(record)
+        self._client = client
+
+    def refresh(self) -> "Job":
+        """Ask the service how the job stands now; return this handle."""
+        self.record = self._client.run(operations.get(JobRecord, f"/v1/jobs/{self.id}"))
+        return self
+
+    def wait(self, timeout: float | None = None, *, progress: bool = True) -> "Job":
+        """Wait until the job has ended and return this handle. Ctrl-C detaches: the job goes on.
+
+        Args:
+            timeout: seconds after which to give up; by default never.
+            progress: show a live bar a step (on a terminal; lines elsewhere).
+
+        Raises:
+            JobFailed: it ended without success.
+            WaitTimeout: it did not end in that time, and goes on.
+        """
+        try:
+            self.record = self._client.run(wait(self.id, timeout, progress))
+        except KeyboardInterrupt:
+            stderr().print(self._detached())
+            raise
+        self.raise_for_state()
+        return self
+
+    def cancel(self) -> "Job":
+        """Ask the service to stop the job; a second time, or too late, changes nothing."""
+        self.record = self._client.run(operations.post(JobRecord, f"/v1/jobs/{self.id}/cancel"))
+        return self
+
+    def retry(self) -> "Job":
+        """Ask for the same again, as a new job, and return that; for one without success."""
+        flow = operations.post(JobRecord, f"/v1/jobs/{self.id}/retry")
+        return Job(self._client, self._client.run(flow))
+
+    def events(self, after: int | None = None) -> Iterator[Event]:
+        """Yield what has happened to the job so far, oldest first, from after event `after`."""
+        cursor = None if after is None else str(after)
+        while True:
+            flow = operations.events_page(self.id, cursor)
+            page, cursor = self._client.run(flow)
+            yield from page
+            if cursor is None:
+                return
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The files that the job has made so far."""
+        return self._client.run(operations.artifacts(self.id))
+
+    def download(
+        self,
+        folder: str | PathLike[str],
+        names: Sequence[str] | None = None,
+        *,
+        progress: bool = True,
+    ) -> list[Path]:
+        """Fetch the job's files, or those named, into a folder, and return their paths.
+
+        Every file is checked by its sha-256, and is there whole or not at all.
+        """
+        return self._client.run(operations.download(self.id, Path(folder), names, progress))
+
+    @cached_property
+    def report(self) -> Report:
+        """Whether it helped, by how much, and against what; `print` shows the verdict first."""
+        return Report(self._client.run(operations.get_json(f"/v1/jobs/{self.id}/report")))
+
+    @cached_property
+    def output(self) -> Output:
+        """The synthetic rows, in memory."""
+        return self._client.run(operations.output(self.record, show=False))
+
+    @property
+    def generator(self) -> Model:
+        """The trained generator; name it in a `Sample` spec to draw more."""
+        return self._client.generators.get(self._made("generator"))
+
+    @property
+    def classifier(self) -> Model:
+        """The trained classifier."""
+        return self._client.classifiers.get(self._made("classifier"))
+
+
+class Dataset(DatasetView):
+    """A dataset at the service. It may be named in a job before it is ready."""
+
+    def __init__(self, client: "Client", record: DatasetRecord) -> None:
+        super().__init__(record)
+        self._client = client
+
+    def refresh(self) -> "Dataset":
+        """Ask the service how the dataset stands now; return this handle."""
+        flow = operations.get(DatasetRecord, f"/v1/datasets/{self.id}")
+        self.record = self._client.run(flow)
+        return self
+
+    def wait(self, timeout: float | None = None, *, progress: bool = True) -> "Dataset":
+        """Wait until the dataset is ready and return this handle.
+
+        Raises:
+            JobFailed: its files were not accepted; `code` and `detail` say which row and why.
+        """
+        self._client.jobs.get(self.job_id).wait(timeout, progress=progress)
+        return self.refresh()
+
+    @property
+    def stats(self) -> Mapping[str, Any] | None:
+        """Class counts, splits, subdomains, duplicates, bad rows; None until it is ready."""
+        flow = operations.get_json(f"/v1/datasets/{self.id}/stats")
+        stats: Mapping[str, Any] | None = self._client.run(flow)["stats"]
+        return stats
