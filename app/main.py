@@ -91,9 +91,8 @@ def create_app(
     )
     app.state.services = services
     problems.install(app)
-    openapi.install(app)
     app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
-    for router in (
+    routers = (
         uploads.router,
         datasets.router,
         jobs.router,
@@ -105,8 +104,10 @@ def create_app(
         keys.router,
         health.router,
         reference.router,
-    ):
+    )
+    for router in routers:
         app.include_router(router)
+    openapi.install(app, routers)
     return app
 
 

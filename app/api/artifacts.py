@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 
 from app.api.callers import ArtifactReader
 from app.api.context import Caller
-from app.api.downloads import Download, blob_response, zip_response
+from app.api.downloads import Asked, Download, blob_response, zip_response
 from app.api.openapi import content, headers, problems
 from app.api.route import ApiRoute
 from app.api.schemas.artifact import ArtifactView
@@ -37,19 +37,14 @@ def get_artifact(artifact_id: str, caller: ArtifactReader) -> ArtifactView:
 @router.get(
     "/artifacts/{artifact_id}/content", response_class=Response, responses=CONTENT_RESPONSES
 )
-def get_artifact_content(
-    artifact_id: str,
-    request: Request,
-    caller: ArtifactReader,
-    range_: Annotated[str | None, Header(alias="Range", description="One range of bytes.")] = None,
-) -> Response:
+def get_artifact_content(artifact_id: str, asked: Asked, caller: ArtifactReader) -> Response:
     """Download an artifact, or one `Range` of it."""
-    return blob_response(request, caller, _download(_find(caller, artifact_id)))
+    return blob_response(asked, caller, _download(_find(caller, artifact_id)))
 
 
 @router.head("/artifacts/{artifact_id}/content", include_in_schema=False)
-def head_artifact_content(artifact_id: str, request: Request, caller: ArtifactReader) -> Response:
-    return blob_response(request, caller, _download(_find(caller, artifact_id)))
+def head_artifact_content(artifact_id: str, asked: Asked, caller: ArtifactReader) -> Response:
+    return blob_response(asked, caller, _download(_find(caller, artifact_id)))
 
 
 @router.get("/jobs/{job_id}/artifacts", responses=problems(404))
@@ -85,7 +80,7 @@ def download_job_artifacts(job_id: str, caller: ArtifactReader) -> Response:
 )
 def get_job_report(
     job_id: str,
-    request: Request,
+    asked: Asked,
     caller: ArtifactReader,
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
@@ -93,7 +88,7 @@ def get_job_report(
     name = "report.html" if "text/html" in accept.lower() else "report.json"
     for artifact in _of_job(caller, job_id):
         if artifact.name == name:
-            response = blob_response(request, caller, _download(artifact))
+            response = blob_response(asked, caller, _download(artifact))
             response.headers["Content-Security-Policy"] = _REPORT_POLICY
             response.headers["Content-Disposition"] = "inline"
             return response

@@ -38,13 +38,11 @@ class Caller:
 
     Attributes:
         path: method and path, part of an idempotency key's fingerprint.
-        idempotency_key: the header's value, if there is one.
     """
 
     services: Services
     principal: Principal
     path: str
-    idempotency_key: str | None
 
     @property
     def tenant_id(self) -> str:
@@ -84,5 +82,4 @@ class Scoped:
             services=services(request),
             principal=principal,
             path=f"{request.method} {request.url.path}",
-            idempotency_key=request.headers.get("idempotency-key"),
         )

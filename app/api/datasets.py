@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from app.api.callers import DatasetReader, DatasetWriter
 from app.api.context import Caller
-from app.api.idempotency import Answer, once
+from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.openapi import problems
 from app.api.paging import After, Limit, page
 from app.api.route import ApiRoute
@@ -30,20 +30,19 @@ _BY_SUFFIX = {".pq": "parquet", ".feather": "arrow", ".ipc": "arrow"} | {
 
 
 @router.post("", status_code=202, response_model=DatasetView, responses=problems(404, 409, 415))
-def create_dataset(body: DatasetRequest, caller: DatasetWriter) -> Response:
+def create_dataset(
+    body: DatasetRequest, caller: DatasetWriter, key: IdempotencyKey = None
+) -> Response:
     """Make a dataset of complete uploads; it may be named in jobs at once."""
-    made: list[Dataset] = []
     with caller.store.write() as tx:
 
         def make() -> Answer:
             dataset = _create(tx, caller, body)
-            made.append(dataset)
             headers = {"Location": f"/v1/datasets/{dataset.id}", "Retry-After": RETRY_AFTER}
             return Answer(202, DatasetView.model_validate(dataset).model_dump_json(), headers)
 
-        answer = once(tx, caller, body, make)
-    if made:
-        ring(caller, "ingest")
+        answer = once(tx, caller, key, body, make)
+    ring(caller, tx)
     return answer.response()
 
 

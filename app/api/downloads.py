@@ -4,9 +4,10 @@ import io
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import Depends, Header, Request, Response
 from starlette.responses import StreamingResponse
 
 from app.api.context import Caller
@@ -26,7 +27,31 @@ class Download:
     media_type: str
 
 
-def blob_response(request: Request, caller: Caller, file: Download) -> Response:
+class Conditions:
+    """A dependency: what the request's header fields say about a download."""
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        range: Annotated[str | None, Header(description="One range of bytes.")] = None,  # noqa: A002 (the field's name)
+        if_range: Annotated[str | None, Header(description="`Range` holds for this ETag.")] = None,
+        if_none_match: Annotated[str | None, Header(description="An `ETag` seen before.")] = None,
+    ) -> None:
+        self.is_head = request.method == "HEAD"
+        self.if_none_match = if_none_match
+        self._range = range
+        self._if_range = if_range
+
+    def range_for(self, etag: str) -> str | None:
+        """Return `Range`, unless `If-Range` says that the client has another version."""
+        return self._range if self._if_range in {None, etag} else None
+
+
+Asked = Annotated[Conditions, Depends(Conditions)]
+
+
+def blob_response(asked: Conditions, caller: Caller, file: Download) -> Response:
     """Return the file or its range; 302 where the store hands out addresses of its own.
 
     Raises:
@@ -39,18 +64,18 @@ def blob_response(request: Request, caller: Caller, file: Download) -> Response:
         "Cache-Control": "private, max-age=31536000, immutable",
         "Content-Disposition": disposition(file.name),
     }
-    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+    if matches(asked.if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     address = caller.blobs.presign(caller.tenant_id, file.sha256)
     if address is not None:
         return Response(status_code=302, headers={"Location": address, "Cache-Control": "no-store"})
-    asked = byte_range(_range(request, headers["ETag"]), file.bytes)
-    start, end = asked or (0, file.bytes)
+    part = byte_range(asked.range_for(headers["ETag"]), file.bytes)
+    start, end = part or (0, file.bytes)
     headers["Content-Length"] = str(end - start)
-    if asked is not None:
+    if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
-    status = 200 if asked is None else 206
-    if request.method == "HEAD" or start == end:
+    status = 200 if part is None else 206
+    if asked.is_head or start == end:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
     # Asked before the first byte goes out: a blob that is gone is a 500, not a broken body.
     caller.blobs.size(caller.tenant_id, file.sha256)
@@ -101,9 +126,3 @@ def _zipped(caller: Caller, artifacts: Sequence[Artifact]) -> Iterator[bytes]:
                     member.write(chunk)
                     yield outbox.take()
     yield outbox.take()
-
-
-def _range(request: Request, etag: str) -> str | None:
-    """Return `Range`, unless `If-Range` says that the client has another version."""
-    condition = request.headers.get("if-range")
-    return request.headers.get("range") if condition in {None, etag} else None

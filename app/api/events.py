@@ -45,6 +45,7 @@ _RESPONSES = {
 async def list_job_events(
     job_id: str,
     caller: JobReader,
+    *,
     after: Annotated[int, Query(ge=0, le=_LARGEST_SEQ, description="The last `seq` seen.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events a page.")] = _BATCH,
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",

@@ -4,15 +4,25 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import Response
+from fastapi import Header, Response
 from pydantic import BaseModel
 
 from app.api.context import Caller
-from app.domain.problems import BadRequest, Conflict, Invalid
+from app.domain.problems import Conflict, Invalid
 from app.store.database import Transaction
 
-_LONGEST = 255
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="The same key and body give the same answer for 24 hours.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +31,23 @@ class Answer:
 
     Attributes:
         replay: the body for a repeat, where it must differ: a secret is shown once.
-        fresh: False where this is a repeat, and nothing has been done now.
     """
 
     status: int
     body: str
     headers: dict[str, str] = field(default_factory=dict)
     replay: str | None = None
-    fresh: bool = True
 
     def response(self) -> Response:
         return Response(self.body, self.status, self.headers, "application/json")
 
 
 def once(
-    tx: Transaction, caller: Caller, payload: BaseModel | None, make: Callable[[], Answer]
+    tx: Transaction,
+    caller: Caller,
+    key: str | None,
+    payload: BaseModel | None,
+    make: Callable[[], Answer],
 ) -> Answer:
     """Return ``make()``'s answer, or the first one if this key has made it before.
 
@@ -45,18 +57,12 @@ def once(
         Invalid: the key came with another request before.
         Conflict: the first request with this key is still under way.
     """
-    key = caller.idempotency_key
     if key is None:
         return make()
-    if not 0 < len(key) <= _LONGEST or not key.isascii() or not key.isprintable():
-        raise BadRequest(
-            f"Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters.",
-            param="Idempotency-Key",
-        )
     match tx.idempotency.begin(caller.tenant_id, key, _fingerprint(caller, payload)):
         case ("replay", int(status), headers, str(body)):
             replayed = {**headers, "Idempotency-Replayed": "true"}
-            return Answer(status, body, replayed, fresh=False)
+            return Answer(status, body, replayed)
         case ("reused", *_):
             raise Invalid(
                 "This Idempotency-Key came with another request before.",

@@ -1,6 +1,5 @@
 """`/v1/jobs`: ask for work, look at it, cancel it, repeat it."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -9,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.callers import JobReader, JobWriter
 from app.api.context import Caller
-from app.api.idempotency import Answer, once
+from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.job_filters import ids_of, metadata_of
 from app.api.openapi import headers, problems
 from app.api.paging import After, Limit, page
@@ -40,12 +39,13 @@ _UNCHANGED = {304: {"description": "It is as `If-None-Match` knows it."}}
 async def create_job(
     body: JobRequest,
     caller: JobWriter,
+    key: IdempotencyKey = None,
     prefer: Annotated[
         str | None, Header(description="`wait=N` holds the answer up to N ≤ 60 seconds.")
     ] = None,
 ) -> Response:
     """Ask for a job. What it names may be unfinished: it then waits, `blocked_by` that."""
-    answer, job_id = await run_in_threadpool(_submit, caller, body)
+    answer, job_id = await run_in_threadpool(_submit, caller, key, body)
     seconds = preferred_wait(prefer)
     if seconds is None:
         return answer.response()
@@ -56,7 +56,7 @@ async def create_job(
     return response
 
 
-def _submit(caller: Caller, body: JobRequest) -> tuple[Answer, str]:
+def _submit(caller: Caller, key: str | None, body: JobRequest) -> tuple[Answer, str]:
     with caller.store.write() as tx:
 
         def make() -> Answer:
@@ -64,9 +64,8 @@ def _submit(caller: Caller, body: JobRequest) -> tuple[Answer, str]:
             plan_of(tx, caller.tenant_id, body.spec)  # refuses what can be known to fail
             return _accepted(tx.jobs.create(new_job(caller, body, inputs)))
 
-        answer = once(tx, caller, body, make)
-    if answer.fresh:
-        ring(caller, body.spec.kind)
+        answer = once(tx, caller, key, body, make)
+    ring(caller, tx)
     return answer, answer.headers["Location"].rpartition("/")[2]
 
 
@@ -98,6 +97,7 @@ def validate_job(body: JobRequest, caller: JobReader) -> ValidationView:
 def list_jobs(
     request: Request,
     caller: JobReader,
+    *,
     ids: Annotated[
         str | None,
         Query(max_length=4000, description="Up to 100 ids, by commas: these jobs, unpaged."),
@@ -119,7 +119,7 @@ def list_jobs(
             kind=kind,
             state=status,
             metadata=metadata_of(request.query_params),
-            created_after=_moment(created_after),
+            created_after=created_after,
         )
     return page(JobView, rows, has_more)
 
@@ -157,22 +157,19 @@ def cancel_job(job_id: str, caller: JobWriter) -> JobView:
     response_model=JobView,
     responses={202: {"headers": _ACCEPTED}} | problems(404, 409),
 )
-def retry_job(job_id: str, caller: JobWriter) -> Response:
+def retry_job(job_id: str, caller: JobWriter, key: IdempotencyKey = None) -> Response:
     """Make a new job of the same spec and seed, which names this one in `retry_of`."""
-    kinds: list[str] = []
     with caller.store.write() as tx:
 
         def make() -> Answer:
             job = _retryable(tx, caller, job_id)
             spec = parse_spec(job.spec)
             assert not isinstance(spec, IngestSpec)  # refused by _retryable
-            kinds.append(job.kind)
             inputs = list(Inputs(tx, caller.tenant_id).of(spec))
             return _accepted(tx.jobs.create(again(job, inputs)))
 
-        answer = once(tx, caller, None, make)
-    for kind in kinds:
-        ring(caller, kind)
+        answer = once(tx, caller, key, None, make)
+    ring(caller, tx)
     return answer.response()
 
 
@@ -216,7 +213,3 @@ def _retryable(tx: Transaction, caller: Caller, job_id: str) -> Job:
             "A dataset is made once; make another from the same uploads.", code="not_retryable"
         )
     return job
-
-
-def _moment(value: AwareDatetime | None) -> datetime | None:
-    return value

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 
 from app.api.callers import KeyReader, KeyWriter
-from app.api.idempotency import Answer, once
+from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.openapi import problems
 from app.api.route import ApiRoute
 from app.api.schemas.base import Page
@@ -16,7 +16,9 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=ApiRoute)
 
 
 @router.post("", status_code=201, response_model=NewKeyView, responses=problems(409, 413, 415))
-def create_key(body: KeyRequest, caller: KeyWriter) -> Response:
+def create_key(
+    body: KeyRequest, caller: KeyWriter, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Make a key; its secret is shown in this answer and never again."""
     beyond = set(body.scopes) - caller.principal.scopes
     if beyond:
@@ -39,7 +41,7 @@ def create_key(body: KeyRequest, caller: KeyWriter) -> Response:
                 replay=NewKeyView(**shown, secret=None).model_dump_json(),
             )
 
-        answer = once(tx, caller, body, make)
+        answer = once(tx, caller, idempotency_key, body, make)
     return answer.response()
 
 

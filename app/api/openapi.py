@@ -1,10 +1,10 @@
 """The OpenAPI document: what the routes declare, and the problems and keys they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -55,18 +55,19 @@ def headers(**described: str) -> dict[str, Any]:
     }
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app.openapi()`` return the document."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Make ``app.openapi()`` return the document of these routers, which the app has included."""
+    scopes = {route.name: scope for route, scope in _scopes(routers)}
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, scopes)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, scopes: Mapping[str, str | None]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )
@@ -76,7 +77,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "A key, cv_…"}
     }
-    scopes = {route.name: scope for route, scope in _scopes(app)}
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if path.startswith("/v1/"):
@@ -108,8 +108,8 @@ def _problem(status: int) -> dict[str, Any]:
     return {"description": reason, "content": _PROBLEM}
 
 
-def _scopes(app: FastAPI) -> Iterator[tuple[APIRoute, str | None]]:
-    for route in app.routes:
+def _scopes(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, str | None]]:
+    for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
             for dependency in route.dependant.dependencies:
                 if isinstance(dependency.call, Scoped):

@@ -57,10 +57,9 @@ class Staging:
         temporary = folder / f"{number}.{uuid4().hex}.partial"
         part = ReceivedPart(temporary, folder / str(number))
         try:
-            with full_disk_is_a_problem():
-                with temporary.open("xb", buffering=0) as file:
-                    await _write(stream, file, part, expected)
-                    await asyncio.to_thread(os.fsync, file.fileno())
+            with full_disk_is_a_problem(), temporary.open("xb", buffering=0) as file:
+                await _write(stream, file, part, expected)
+                await asyncio.to_thread(os.fsync, file.fileno())
         except BaseException:
             part.discard()
             raise

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.api.context import Caller
 from app.api.schemas.job import InputView, JobRequest
-from app.domain.jobs import PIPELINES, SUCCESSFUL, TERMINAL, Job, NewJob
+from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, NewJob
 from app.domain.problems import Invalid
 from app.domain.records import DatasetState, UploadState
 from app.domain.specs import SampleSpec
@@ -126,12 +126,13 @@ def unfinished(inputs: list[InputView]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.job_id for one in inputs if one.job_id is not None))
 
 
-def ring(caller: Caller, kind: str) -> None:
-    """Wake a worker for the first stage. Call it after the commit: a worker may look at once.
+def ring(caller: Caller, tx: Transaction) -> None:
+    """Wake workers for what a transaction made claimable. Call it after the commit.
 
     A lost ring costs seconds, not the job: workers and the reconciler look at the table.
     """
-    caller.services.bell.ring(PIPELINES[kind][0].task_class)
+    for task_class, tasks in tx.queued.items():
+        caller.services.bell.ring(task_class, tasks)
 
 
 def _not_found(noun: str, param: str) -> Invalid:

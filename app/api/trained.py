@@ -4,11 +4,11 @@ from collections.abc import Callable
 from mimetypes import guess_type
 from typing import Protocol
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from app.api.artifacts import CONTENT_RESPONSES
 from app.api.callers import ModelReader
-from app.api.downloads import Download, blob_response
+from app.api.downloads import Asked, Download, blob_response
 from app.api.openapi import problems
 from app.api.paging import After, Limit, page
 from app.api.route import ApiRoute
@@ -56,7 +56,7 @@ def model_routes(noun: str, table: Callable[[Transaction], Models]) -> APIRouter
         response_class=Response,
         responses=CONTENT_RESPONSES,
     )
-    def get_file(model_id: str, name: str, request: Request, caller: ModelReader) -> Response:
+    def get_file(model_id: str, name: str, asked: Asked, caller: ModelReader) -> Response:
         with caller.store.read() as tx:
             model = table(tx).get(caller.tenant_id, model_id)
         if model is None or name not in model.files:
@@ -64,6 +64,6 @@ def model_routes(noun: str, table: Callable[[Transaction], Models]) -> APIRouter
         file = model.files[name]
         media_type = guess_type(name)[0] or "application/octet-stream"
         download = Download(name, file["sha256"], file["bytes"], media_type)
-        return blob_response(request, caller, download)
+        return blob_response(asked, caller, download)
 
     return router

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api import digests
 from app.api.callers import DatasetReader, DatasetWriter
 from app.api.context import Caller
-from app.api.idempotency import Answer, once
+from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.locks import Locks
 from app.api.openapi import BINARY_BODY, problems
 from app.api.route import ApiRoute
@@ -60,7 +60,9 @@ def find(caller: Caller, upload_id: str) -> Upload:
 
 
 @router.post("", status_code=201, response_model=UploadView, responses=problems(409, 413, 415, 507))
-def begin_upload(body: UploadRequest, caller: DatasetWriter) -> Response:
+def begin_upload(
+    body: UploadRequest, caller: DatasetWriter, key: IdempotencyKey = None
+) -> Response:
     """Begin an upload."""
     settings = caller.services.settings
     check_suffix(body.filename, "filename")
@@ -81,7 +83,7 @@ def begin_upload(body: UploadRequest, caller: DatasetWriter) -> Response:
             view = UploadView.model_validate(upload)
             return Answer(201, view.model_dump_json(), {"Location": f"/v1/uploads/{upload.id}"})
 
-        answer = once(tx, caller, body, make)
+        answer = once(tx, caller, key, body, make)
     return answer.response()
 
 

@@ -29,7 +29,9 @@ class JobRequest(Body):
     deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     """How long after its creation the job may still run."""
 
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] = {}
+    metadata: Annotated[
+        dict[MetadataKey, MetadataValue], Field(max_length=32, default_factory=dict)
+    ]
     """The caller's own labels; lists filter by them."""
 
 
