@@ -50,7 +50,8 @@ check: venv ## linters, types, import contracts, freshness of what is generated
 	@echo "==> ruff"; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@echo "==> mypy"; $(VENV)/bin/mypy && $(VENV)/bin/mypy -p cultivar
 	@echo "==> import contracts"; $(VENV)/bin/lint-imports
-	@echo "==> generated client types"; $(PY) scripts/generate_client_types.py --check
+	@echo "==> what is generated"; $(PY) scripts/generate_client_types.py --check
+	@$(PY) scripts/write_settings_page.py --check
 
 test: check ## check, and the whole test suite (JOBS=2 processes)
 	@echo "==> tests"; $(PY) -m pytest -n $(JOBS) -m "not slow" $(ARGS)
