@@ -38,11 +38,11 @@ class Output:
 
     @property
     def labels(self) -> npt.NDArray[np.str_]:
-        """The class name of each row."""
+        """The class name of each row; for labels uploaded as numbers, those in digits."""
         return np.asarray(self.classes)[self.y]
 
     def to_numpy(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return (x, y)."""
+        """Return (x, y); where labels were not numbered 0, 1, 2 …, `labels` has the caller's."""
         return self.x, self.y
 
     def to_torch(self) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -113,7 +113,8 @@ def _read_parquet(path: Path) -> Parts:
     except ImportError as error:
         raise ConfigurationError("a Parquet output needs the package pyarrow") from error
     table = pq.read_table(path)
-    x = np.stack(table.column("x").to_numpy()) if len(table) else np.zeros((0, 0), np.float32)
+    dim = table.schema.field("x").type.list_size
+    x = table.column("x").combine_chunks().flatten().to_numpy().reshape(-1, dim)
     y = table.column("y").to_numpy()
     metadata = table.schema.metadata or {}
     names = metadata.get(b"classes")

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import httpx
 
 from cultivar._constants import (
-    CHUNK_BYTES,
     CONNECT_TIMEOUT,
     POOL_TIMEOUT,
     READ_TIMEOUT,
@@ -113,7 +112,7 @@ class SyncTransport:
             if send.sink is None or not response.is_success:
                 return Reply(response.status_code, headers, response.read())
             send.sink.open(response.status_code, headers)
-            for chunk in response.iter_bytes(CHUNK_BYTES):
+            for chunk in response.iter_bytes():
                 send.sink.write(chunk)
             return Reply(response.status_code, headers)
 
@@ -158,7 +157,7 @@ class AsyncTransport:
             if send.sink is None or not response.is_success:
                 return Reply(response.status_code, headers, await response.aread())
             await asyncio.to_thread(send.sink.open, response.status_code, headers)
-            async for chunk in response.aiter_bytes(CHUNK_BYTES):
+            async for chunk in response.aiter_bytes():
                 await asyncio.to_thread(send.sink.write, chunk)
             return Reply(response.status_code, headers)
 

@@ -118,8 +118,7 @@ class EvaluateSpec(Part):
 
 class DenoiserSpec(Part):
     """Residual MLP with adaLN-Zero (Peebles & Xie 2023), as in MAR's diffusion head (Li et al.
-    2024).
-    """
+    2024)."""
 
     width: Annotated[int, Field(ge=32, le=4096)] | None = None
     """Units a layer; by default max(256, 2 × latent dim), at most 1536."""
@@ -133,11 +132,17 @@ class DenoiserSpec(Part):
 
 class LatentSpec(Part):
     """Preprocessing between the caller's latents and what the generator models; inverted on the
-    way out.
-    """
+    way out."""
 
     transform: Literal["none", "sqrt"] = "none"
     """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
+
+    model: Literal["residual", "direct"] = "residual"
+    """`residual` models whitened residuals around class means; `direct` the latents themselves."""
+
+    prior_rows: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """How many rows what related classes suggest about a class's mean is worth. `residual` only,
+    and only where the class vectors carry semantics."""
 
 
 class LearnedVectors(Part):
@@ -160,11 +165,10 @@ class NameVectors(Part):
 
 class ObjectiveSpec(Part):
     """Rectified flow (Liu et al. 2023) with logit-normal time (Esser et al. 2024), and its
-    optimiser.
-    """
+    optimiser."""
 
     output: Literal["velocity", "x0"] = "velocity"
-    """What the network predicts."""
+    """What the network predicts, and so where its error is measured."""
 
     drop_condition: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     """Probability of training without the condition, for classifier-free guidance (stated)."""

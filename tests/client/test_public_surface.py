@@ -1,0 +1,65 @@
+"""The package's public names are one sorted list, and importing it needs nothing of the server."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import cultivar
+from cultivar import _exceptions, specs
+
+SOURCE = Path(cultivar.__file__).parent
+
+
+@pytest.mark.parametrize("module", [cultivar, specs])
+def test_all_is_sorted_and_every_name_exists(module):
+    assert module.__all__ == sorted(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_every_name_that_is_not_private_is_listed():
+    public = {
+        name
+        for name, value in vars(cultivar).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("cultivar")
+    }
+    assert public - set(cultivar.__all__) == set()
+
+
+def test_every_error_is_public():
+    errors = {
+        name
+        for name, value in vars(_exceptions).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert errors - set(cultivar.__all__) == set()
+
+
+def test_the_docstring_of_the_errors_draws_every_class():
+    drawn = _exceptions.__doc__
+    for name, value in vars(_exceptions).items():
+        if isinstance(value, type) and issubclass(value, Exception):
+            assert f"{name} " in drawn + " " or f"{name}\n" in drawn, name
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.name)
+def test_the_client_imports_nothing_of_the_server(path):
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add((node.module or "").split(".")[0])
+    assert roots & {"app", "workers", "models"} == set()
+
+
+def test_numbers_of_retries_and_time_outs_stand_in_one_file():
+    """A number assigned to a capital name elsewhere is no time: those of `_constants` are."""
+    times = ("TIMEOUT", "RETRY", "RETRIES", "POLL", "SECONDS_", "OUTAGE")
+    for path in SOURCE.rglob("*.py"):
+        if path.name == "_constants.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                names = [t.id for t in node.targets if isinstance(t, ast.Name)]
+                assert not [n for n in names if n.isupper() and any(t in n for t in times)], path
