@@ -16,17 +16,17 @@ class HeadSpec(Spec):
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
 
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 15
     """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""
 
-    batch_size: Annotated[int, Field(ge=8, le=65536)] = 512
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
     """Rows a step."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     """Peak rate of Adam, with cosine decay to zero."""
 
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    """Decoupled weight decay."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+    """L2 penalty on all weights, in the gradient."""
 
     synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Weight of the mean loss on added rows beside that on real ones, under `logit_adjusted`."""

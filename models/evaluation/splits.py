@@ -108,14 +108,14 @@ def _cut_groups(
     weight = 1.0 / np.maximum(want, 1)
     for number in rng.permutation(len(table)):
         after = short - table[number]
-        if spare(number) and (weight * (short**2 - after**2)).sum() > 0:
+        if spare(int(number)) and (weight * (short**2 - after**2)).sum() > 0:
             take(int(number))
     # Random order may leave a small class without a row: its smallest group comes in after all.
     for label in np.flatnonzero((want > 0) & (short == want)):
         holders = np.flatnonzero(table[:, label])
-        able = [n for n in holders if n not in taken and spare(n)]
+        able = [int(n) for n in holders if n not in taken and spare(int(n))]
         if able and short[label] == want[label]:
-            take(int(min(able, key=lambda n: table[n].sum())))
+            take(min(able, key=lambda n: int(table[n].sum())))
     return rows[np.isin(which, taken)]
 
 
