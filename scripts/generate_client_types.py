@@ -161,8 +161,10 @@ def last_part(reference: str) -> str:
 
 def docstring(text: str) -> str:
     # The formatter leaves docstrings alone, so the width is kept here.
-    body = textwrap.fill(text.strip(), 92, subsequent_indent="    ", break_long_words=False)
-    return f'    r"""{body}"""' if "\\" in body else f'    """{body}"""'
+    lines = textwrap.wrap(text.strip(), 90, break_long_words=False, break_on_hyphens=False)
+    quotes = 'r"""' if "\\" in text else '"""'
+    end = "" if len(lines) == 1 else "\n    "
+    return f"    {quotes}" + "\n    ".join(lines) + f'{end}"""'
 
 
 def formatted(source: str) -> str:

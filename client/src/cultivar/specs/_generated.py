@@ -19,17 +19,17 @@ class HeadSpec(Part):
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
 
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 15
     """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""
 
-    batch_size: Annotated[int, Field(ge=8, le=65536)] = 512
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
     """Rows a step."""
 
-    learning_rate: Annotated[float, Field(le=1, gt=0)] = 0.005
+    learning_rate: Annotated[float, Field(le=1, gt=0)] = 0.01
     """Peak rate of Adam, with cosine decay to zero."""
 
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0001
-    """Decoupled weight decay."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
+    """L2 penalty on all weights, in the gradient."""
 
     synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Weight of the mean loss on added rows beside that on real ones, under `logit_adjusted`."""
@@ -56,7 +56,9 @@ class ClassifierSpec(Part):
 
 
 class EvaluateSpec(Part):
-    """Heads on real, on real + synthetic and on the controls; tuned on `val`, reported on `test`."""
+    """Heads on real, on real + synthetic and on the controls; tuned on `val`, reported on
+    `test`.
+    """
 
     enabled: bool = True
     """False skips choosing, controls and report: latents at the spec's own settings."""
@@ -80,7 +82,8 @@ class EvaluateSpec(Part):
         1.0,
     )
     """Candidates for the share of the planned rows that the head is trained with; validation
-    chooses."""
+    chooses.
+    """
 
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
     """What validation maximises and the verdict is about."""
@@ -107,7 +110,9 @@ class EvaluateSpec(Part):
         "one_hot",
         "shuffled_vectors",
     )
-    """Rivals trained in the same run; the last two apply only where class vectors carry semantics."""
+    """Rivals trained in the same run; the last two apply only where class vectors carry
+    semantics.
+    """
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of rows set aside for choosing, where the dataset brings no `val` split."""
@@ -118,7 +123,8 @@ class EvaluateSpec(Part):
 
 class DenoiserSpec(Part):
     """Residual MLP with adaLN-Zero (Peebles & Xie 2023), as in MAR's diffusion head (Li et al.
-    2024)."""
+    2024).
+    """
 
     width: Annotated[int, Field(ge=32, le=4096)] | None = None
     """Units a layer; by default max(256, 2 × latent dim), at most 1536."""
@@ -132,7 +138,8 @@ class DenoiserSpec(Part):
 
 class LatentSpec(Part):
     """Preprocessing between the caller's latents and what the generator models; inverted on the
-    way out."""
+    way out.
+    """
 
     transform: Literal["none", "sqrt"] = "none"
     """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
@@ -142,11 +149,14 @@ class LatentSpec(Part):
 
     prior_rows: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """How many rows what related classes suggest about a class's mean is worth. `residual` only,
-    and only where the class vectors carry semantics."""
+    and only where the class vectors carry semantics.
+    """
 
 
 class LearnedVectors(Part):
-    """A vector a class, trained with the denoiser. Carries no semantics; needs rows of each class."""
+    """A vector a class, trained with the denoiser. Carries no semantics; needs rows of each
+    class.
+    """
 
     source: Literal["learned"] = "learned"
 
@@ -165,7 +175,8 @@ class NameVectors(Part):
 
 class ObjectiveSpec(Part):
     """Rectified flow (Liu et al. 2023) with logit-normal time (Esser et al. 2024), and its
-    optimiser."""
+    optimiser.
+    """
 
     output: Literal["velocity", "x0"] = "velocity"
     """What the network predicts, and so where its error is measured."""
@@ -247,7 +258,9 @@ class UploadedVectors(Part):
     source: Literal["upload"] = "upload"
 
     upload: Annotated[str | HasId, Reference(r"^up_[0-9a-f]{32}$")]
-    """A complete upload: npz with `vectors` (classes × dim) and `classes` (names, in that order)."""
+    """A complete upload: npz with `vectors` (classes × dim) and `classes` (names, in that
+    order).
+    """
 
     array: Annotated[str, Field(min_length=1, max_length=100)] = "vectors"
     """Which array of the npz holds the vectors."""

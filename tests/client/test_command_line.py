@@ -1,0 +1,141 @@
+"""The command line: results on standard output, progress on standard error, the outcome as status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cultivar._cli.parser import Exit
+
+FAST = ["--set", "objective.steps=20", "--set", "denoiser.width=32", "--set", "denoiser.blocks=1"]
+
+
+@pytest.fixture
+def environment(local):
+    return {
+        **os.environ,
+        "CULTIVAR_URL": local.base_url,
+        "CULTIVAR_API_KEY": local._connection.api_key,
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture
+def cultivar(environment):
+    def run(*words, **changes):
+        return subprocess.run(
+            [sys.executable, "-m", "cultivar", *map(str, words)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**environment, **changes},
+        )
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path, arrays):
+    path = tmp_path / "trees.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_a_file_is_uploaded_and_shown(cultivar, file):
+    sent = cultivar("datasets", "upload", file, "--name", "from the shell")
+    assert sent.returncode == Exit.DONE, sent.stderr
+    dataset = sent.stdout.strip()
+    assert dataset.startswith("ds_")
+    assert "succeeded" in sent.stderr
+    shown = cultivar("datasets", "show", dataset).stdout
+    assert "162 rows × 8, 3 classes" in shown
+    assert dataset in cultivar("datasets", "list").stdout
+
+
+def test_one_command_takes_a_file_to_synthetic_rows(cultivar, file, tmp_path):
+    words = ["run", "gelda", "--dataset", file, "--per-class", 5, "--seed", 3, "--no-evaluate"]
+    ran = cultivar(*words, *FAST, "--output", tmp_path / "out")
+    assert ran.returncode == Exit.DONE, ran.stderr
+    job = ran.stdout.strip().splitlines()[-1]
+    with np.load(tmp_path / "out" / "synthetic.npz") as arrays:
+        assert np.bincount(arrays["y"]).tolist() == [5, 5, 5]
+    shown = json.loads(cultivar("jobs", "show", job).stdout)
+    assert (shown["seed"], shown["spec"]["objective"]["steps"]) == (3, 20)
+    assert "job.succeeded" in cultivar("jobs", "events", job).stdout
+    assert job in cultivar("jobs", "list", "--kind", "gelda").stdout
+    fetched = cultivar("jobs", "download", job, "card.md", "--to", tmp_path)
+    assert fetched.stdout.strip() == str(tmp_path / "card.md")
+
+
+def test_a_failed_job_is_an_exit_status(cultivar, tmp_path, arrays):
+    path = tmp_path / "one_class.npz"
+    np.savez(path, x=arrays["x"], y=np.zeros(len(arrays["x"]), int))
+    ran = cultivar("run", "gelda", "--dataset", path, "--raise-to", 9)
+    assert ran.returncode == Exit.JOB_FAILED
+    assert "input_failed" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "status", "said"),
+    [
+        (["jobs", "show", "job_" + "0" * 32], {}, Exit.REFUSED, "not_found"),
+        (["jobs", "list"], {"CULTIVAR_API_KEY": "cv_no"}, Exit.REFUSED, "unauthenticated"),
+        (["datasets", "upload", "absent.npz"], {}, Exit.USAGE, "absent.npz"),
+        (["run", "gelda", "--set", "nonsense"], {}, Exit.USAGE, "NAME=VALUE"),
+        (["run", "gelda", "--raise-to", "3"], {}, Exit.USAGE, "dataset"),
+        (["frobnicate"], {}, Exit.USAGE, "invalid choice"),
+    ],
+)
+def test_what_went_wrong_is_said_and_is_an_exit_status(cultivar, words, changes, status, said):
+    ran = cultivar(*words, **changes)
+    assert ran.returncode == status, ran.stderr
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_service_that_is_not_there(cultivar):
+    ran = cultivar("jobs", "list", CULTIVAR_URL="http://127.0.0.1:9")
+    assert ran.returncode == Exit.NO_ANSWER
+    assert "cultivar serve" in ran.stderr
+
+
+def test_ctrl_c_detaches_from_a_job_that_goes_on(cultivar, environment, dataset, local):
+    words = ["run", "gelda", "--dataset", dataset.id, "--raise-to", "60"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cultivar", *words, "--set", "objective.steps=1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    line = process.stderr.readline()  # the first line of progress names the job
+    job = local.jobs.get(line.split()[1])
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == Exit.INTERRUPTED
+    assert f"cultivar jobs wait {job.id}" in errors
+    assert not job.refresh().finished
+    assert cultivar("jobs", "cancel", job.id).returncode == Exit.DONE
+    waited = cultivar("jobs", "wait", job.id)
+    assert waited.returncode == Exit.JOB_FAILED
+    assert "canceled" in waited.stderr
+
+
+def test_serve_is_the_servers_own(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "cultivar", "serve", "--help"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0
+    assert "python -m app serve" in ran.stdout

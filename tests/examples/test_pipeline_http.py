@@ -1,0 +1,60 @@
+"""The plain HTTP example, run as a reader would run it."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cultivar import Client
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "pipeline_http.py"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    with Client.local(tmp_path_factory.mktemp("home")) as client:
+        yield client
+
+
+def test_it_needs_nothing_but_httpx_and_numpy():
+    imported = set()
+    for node in ast.walk(ast.parse(EXAMPLE.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).split(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"httpx", "numpy"}
+
+
+def test_it_uploads_polls_downloads_and_trains(local):
+    words = ["--url", local.base_url, "--key", local._connection.api_key, "--steps", "100"]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLE), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = re.search(r"real only (0\.\d+), real \+ synthetic (0\.\d+)", run.stdout)
+    assert found, run.stdout
+    real, mixed = map(float, found.groups())
+    # Six classes: chance is 0.167. The generator has had 100 steps, so no gain is asked for.
+    assert min(real, mixed) > 0.4
+    assert "succeeded" in run.stdout
+
+
+def test_a_refusal_is_told_in_the_services_words(local):
+    words = ["--url", local.base_url, "--key", "cv_nobody"]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLE), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 1
+    assert "unauthenticated" in run.stderr
