@@ -75,7 +75,7 @@ class MatrixWriter:
         self.rows += rows
 
     def _write(self, values: Vectors, column: Column) -> None:
-        data = memoryview(values.view(np.uint8)).cast("B")
+        data = values.view(np.uint8).reshape(-1).data
         if self._file.tell() + len(data) > self._limits.max_array_bytes + _HEADER_BYTES:
             raise InputProblem(
                 "table_too_large",

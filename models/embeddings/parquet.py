@@ -136,7 +136,7 @@ def _leaves(metadata: Any) -> dict[str, tuple[int, int, int]]:
             column = row_group.column(index)
             if column.num_values < 0 or column.total_uncompressed_size < 0:
                 raise ValueError(f"a negative size in row group {group}")
-            width = _WIDTHS.get(column.physical_type, 16)
+            width = _WIDTHS.get(column.physical_type) or metadata.schema.column(index).length or 16
             count, _, unpacked = leaves.get(column.path_in_schema, (0, 0, 0))
             leaves[column.path_in_schema] = (
                 count + column.num_values, width, unpacked + column.total_uncompressed_size,
