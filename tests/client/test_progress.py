@@ -1,0 +1,61 @@
+"""What a person sees while a job runs: bars on a terminal, lines in a log."""
+
+import io
+
+from rich.console import Console
+
+from cultivar._progress import JobBars, JobLines, headline, transfer
+from cultivar._records import JobRecord
+
+
+def job(state, *steps, **more):
+    made = [{"code": code, "value": value, "max": most} for code, value, most in steps]
+    return JobRecord(id="job_1", kind="gelda", state=state, steps=made, **more)
+
+
+def test_a_terminal_shows_a_bar_a_step():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    with JobBars(console) as bars:
+        bars(job("running", ("train", 30, 100), ("choose", 0, 0)))
+        bars(job("running", ("train", 100, 100), ("choose", 2, 8)))
+        bars(job("succeeded", ("train", 100, 100), ("choose", 8, 8)))
+    last = screen.getvalue().rsplit("gelda job_1", 1)[1]
+    assert "succeeded" in last
+    assert "train" in last
+    assert "100/100" in last
+    assert "8/8" in last
+
+
+def test_a_step_that_has_not_begun_has_no_bar():
+    screen = io.StringIO()
+    with JobBars(Console(file=screen, force_terminal=True, width=100)) as bars:
+        bars(job("running", ("train", 30, 100), ("choose", 0, 0)))
+    assert "choose" not in screen.getvalue()
+
+
+def test_a_log_gets_a_line_a_change_and_not_one_a_poll(capsys):
+    lines = JobLines()
+    for value in range(5):
+        lines(job("running", ("train", value, 100)))
+    lines(job("running", ("train", 100, 100), ("choose", 1, 8)))
+    lines(job("succeeded", ("train", 100, 100), ("choose", 8, 8)))
+    assert capsys.readouterr().err.splitlines() == [
+        "gelda job_1 · running · train 0/100",
+        "gelda job_1 · running · choose 1/8",
+        "gelda job_1 · succeeded",
+    ]
+
+
+def test_a_waiting_job_says_what_it_waits_for():
+    assert headline(job("queued", blocked_by=["job_0"])).endswith("waits for job_0")
+    assert headline(job("queued", queue_position=3)).endswith("3 in the queue")
+    assert headline(job("running", eta_seconds=41.6)).endswith("about 42 s left")
+
+
+def test_nothing_is_shown_where_nothing_is_wanted(capsys):
+    with transfer("f", "hashing", "sending", total=3, show=False) as counters:
+        for counter in counters:
+            counter(3)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
