@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from imblearn.over_sampling import SMOTE
-from scipy.linalg import cholesky
 
 Latents = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
@@ -106,7 +105,7 @@ def nearest_class_mean(
     # A row's own length does not change which cosine is the largest.
     scores = ((x_test - centre) / scale) @ directions.T
     scores[:, np.bincount(y, minlength=n_classes) == 0] = -np.inf
-    return scores.argmax(axis=1)
+    return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
 def _with_rows(y: Labels, counts: Counts) -> npt.NDArray[np.int64]:
@@ -130,4 +129,5 @@ def _shared_gaussian(
     covariance = residuals.T @ residuals / freedom
     # Fewer rows than dimensions, or a constant column, leave it singular: lift it a little.
     lift = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
-    return means, cholesky(covariance + lift * np.eye(len(covariance)))
+    lower = np.linalg.cholesky(covariance + lift * np.eye(len(covariance)))
+    return means, np.asarray(lower.T, dtype=np.float64)
