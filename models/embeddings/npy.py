@@ -96,9 +96,12 @@ def _dtype(descr: object, where: str, param: str) -> np.dtype[Any]:
     if match is None:
         raise _bad(where, param, f"its type is {show(descr)}; expected one plain type an array")
     try:
-        return np.dtype(str(descr))
+        dtype = np.dtype(str(descr))
     except (TypeError, ValueError):
         raise _bad(where, param, f"its type is {show(descr)}") from None
+    if dtype.itemsize == 0:  # any number of rows would fit into no bytes
+        raise _bad(where, param, f"its type {show(descr)} has no width")
+    return dtype
 
 
 def _bad(where: str, param: str, found: str) -> InputProblem:

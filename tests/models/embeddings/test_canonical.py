@@ -48,7 +48,10 @@ def write(kind, folder, x, y):
     else:
         options = pa.ipc.IpcWriteOptions(compression="zstd" if "zstd" in kind else None)
         schema = table(x, y).schema
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as to:
+        with (
+            pa.OSFile(str(path), "wb") as sink,
+            pa.ipc.new_file(sink, schema, options=options) as to,
+        ):
             to.write_table(table(x, y), max_chunksize=70)
     return [path]
 

@@ -144,7 +144,9 @@ def test_half_a_surrogate_is_no_text(npz, refusal, x, y):
 
 def test_arrays_apart_are_splits(npz, out, ingest, x, y):
     manifest = ingest(
-        npz(x=x[:200], y=y[:200], x_val=x[200:240], y_val=y[200:240], x_test=x[240:], y_test=y[240:])
+        npz(
+            x=x[:200], y=y[:200], x_val=x[200:240], y_val=y[200:240], x_test=x[240:], y_test=y[240:]
+        )
     )
     assert manifest["splits"] == {"train": 200, "val": 40, "test": 60, "unassigned": 0}
     np.testing.assert_array_equal(loaded(out, "split"), [0] * 200 + [1] * 40 + [2] * 60)
