@@ -89,7 +89,9 @@ def serve_api(settings: Settings) -> None:
     migrate(settings)
     with _listen(settings.host, settings.port) as listener:
         server = uvicorn.Server(uvicorn_config(settings))
-        server.run(sockets=[listener])
+        # Ctrl-C: once all is in order, uvicorn raises what it had caught.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
         if not server.started:
             raise StackError("the API did not start; the log says why")
 
