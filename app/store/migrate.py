@@ -21,7 +21,7 @@ def migrate(engine: Engine) -> None:
     config.set_main_option("script_location", "app.store:migrations")
     config.set_main_option("path_separator", "os")
     with _one_process(engine), engine.connect() as connection:
-        connection = connection.execution_options(cultivar_write=True)
+        connection.execution_options(cultivar_write=True)
         with connection.begin():
             _wait_for_others(connection)
             config.attributes["connection"] = connection

@@ -10,10 +10,10 @@ class Register:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def add(self, tenant_id: str, sha256: str, bytes: int) -> None:
+    def add(self, tenant_id: str, sha256: str, size: int) -> None:
         """Note a blob whose bytes are in the blob store; the same again changes nothing."""
         self._work.insert_unless_there(
-            blobs, tenant_id=tenant_id, sha256=sha256, bytes=bytes, created_at=self._work.now()
+            blobs, tenant_id=tenant_id, sha256=sha256, bytes=size, created_at=self._work.now()
         )
 
     def has(self, tenant_id: str, sha256: str) -> bool:

@@ -16,9 +16,7 @@ class Roles:
         lease = {"holder": holder, "lease_until": now + seconds, "lease_boot": boot}
         if self._work.insert_unless_there(roles, name=name, **lease):
             return True
-        free = or_(
-            roles.c.holder == holder, roles.c.lease_until < now, roles.c.lease_boot != boot
-        )
+        free = or_(roles.c.holder == holder, roles.c.lease_until < now, roles.c.lease_boot != boot)
         return self._work.run(update(roles).where(roles.c.name == name, free).values(**lease)) == 1
 
     def give_up(self, name: str, holder: str) -> None:

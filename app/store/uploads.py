@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
 
 from app.domain.ids import new_id
 from app.domain.problems import Conflict, NotFound
@@ -16,15 +16,15 @@ class Uploads:
         self._work = work
 
     def create(
-        self, tenant_id: str, filename: str, bytes: int, sha256: str | None, part_bytes: int
+        self, tenant_id: str, filename: str, size: int, sha256: str | None, part_bytes: int
     ) -> Upload:
-        """Begin an upload of ``bytes`` bytes."""
+        """Begin an upload of ``size`` bytes."""
         now = self._work.now()
         upload = Upload(
             id=new_id("up"),
             tenant_id=tenant_id,
             filename=filename,
-            bytes=bytes,
+            bytes=size,
             part_bytes=part_bytes,
             sha256=sha256,
             state=UploadState.RECEIVING,
@@ -35,7 +35,7 @@ class Uploads:
                 id=upload.id,
                 tenant_id=tenant_id,
                 filename=filename,
-                bytes=bytes,
+                bytes=size,
                 part_bytes=part_bytes,
                 sha256=sha256,
                 state=UploadState.RECEIVING,
@@ -50,7 +50,7 @@ class Uploads:
         return self._upload(row) if row else None
 
     def record_part(
-        self, tenant_id: str, upload_id: str, number: int, bytes: int, sha256: str
+        self, tenant_id: str, upload_id: str, number: int, size: int, sha256: str
     ) -> None:
         """Note that a part's bytes are on disk; a part sent again replaces the first.
 
@@ -64,10 +64,10 @@ class Uploads:
         if not self._work.run(touch.values(touched_at=self._work.now())):
             self._refuse(tenant_id, upload_id)
         self._work.upsert(
-            upload_parts, upload_id=upload_id, number=number, bytes=bytes, sha256=sha256
+            upload_parts, upload_id=upload_id, number=number, bytes=size, sha256=sha256
         )
 
-    def complete(self, tenant_id: str, upload_id: str, blob: str, bytes: int) -> Upload:
+    def complete(self, tenant_id: str, upload_id: str, blob: str, size: int) -> Upload:
         """Say which blob the parts became; the same again changes nothing.
 
         Raises:
@@ -77,7 +77,7 @@ class Uploads:
         done = update(uploads).where(
             *_mine(tenant_id, upload_id), uploads.c.state == UploadState.RECEIVING
         )
-        values = {"state": UploadState.COMPLETE, "blob": blob, "bytes": bytes}
+        values = {"state": UploadState.COMPLETE, "blob": blob, "bytes": size}
         self._work.run(done.values(**values, touched_at=self._work.now()))
         upload = self.get(tenant_id, upload_id)
         if upload is None or upload.blob != blob:
@@ -130,5 +130,5 @@ class Uploads:
         )
 
 
-def _mine(tenant_id: str, upload_id: str) -> tuple[object, object]:
+def _mine(tenant_id: str, upload_id: str) -> tuple[ColumnElement[bool], ...]:
     return (uploads.c.tenant_id == tenant_id, uploads.c.id == upload_id)

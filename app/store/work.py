@@ -35,7 +35,7 @@ class Work:
         self.connection = connection
         self.writable = writable
         self.queued: Counter[str] = Counter()
-        self.afterwards: list[Callable[[Work], None]] = []
+        self.afterwards: list[Callable[[Work], object]] = []
         self._clock = clock
         self._now: datetime | None = None
         self._postgresql = connection.dialect.name == "postgresql"

@@ -1,0 +1,118 @@
+"""From rows to `Job` records: steps, what blocks it, its place in the queue."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, case, func, select
+
+from app.domain.jobs import PIPELINES, Job, JobState, Step
+from app.domain.tasks import TaskState
+from app.store.tables import job_inputs, tasks
+from app.store.work import Work
+
+
+def views(work: Work, rows: Sequence[RowMapping]) -> list[Job]:
+    """Return the records of job rows, in their order."""
+    ids = [row["id"] for row in rows]
+    if not ids:
+        return []
+    steps, blocked = _steps(work, ids), _blocked_by(work, ids)
+    return [_view(row, steps[row["id"]], tuple(blocked[row["id"]])) for row in rows]
+
+
+def _view(row: RowMapping, steps: dict[str, Step], blocked_by: tuple[str, ...]) -> Job:
+    return Job(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        kind=row["kind"],
+        spec=row["spec"],
+        seed=row["seed"],
+        state=JobState(row["state"]),
+        created_at=row["created_at"],
+        version=row["version"],
+        evaluate=row["evaluate"],
+        metadata=row["metadata"],
+        blocked_by=blocked_by,
+        cancel_requested=row["cancel_requested_at"] is not None,
+        deadline_seconds=row["deadline_seconds"],
+        deadline_at=row["deadline_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        retry_of=row["retry_of"],
+        error=row["error"],
+        result=row["result"],
+        steps=tuple(
+            steps.get(stage.code, Step(stage.code, 0, 0)) for stage in PIPELINES[row["kind"]]
+        ),
+        counts=row["counts"],
+        usage={"cpu_seconds": row["cpu_seconds"], "gpu_seconds": row["gpu_seconds"]},
+    )
+
+
+def _steps(work: Work, ids: list[str]) -> defaultdict[str, dict[str, Step]]:
+    """Progress of stages. Of a stage in shards it is the shards: 3.25 of 8."""
+    share = case((tasks.c.progress_max > 0, tasks.c.progress_value / tasks.c.progress_max), else_=0)
+    query = (
+        select(
+            tasks.c.job_id,
+            tasks.c.stage,
+            func.count().label("shards"),
+            func.sum(share).label("share"),
+            func.sum(tasks.c.progress_value).label("value"),
+            func.sum(tasks.c.progress_max).label("max"),
+        )
+        .where(tasks.c.job_id.in_(ids))
+        .group_by(tasks.c.job_id, tasks.c.stage)
+    )
+    steps: defaultdict[str, dict[str, Step]] = defaultdict(dict)
+    for row in work.rows(query):
+        value, most = (row["value"], row["max"])
+        if row["shards"] > 1:
+            value, most = (row["share"], row["shards"])
+        steps[row["job_id"]][row["stage"]] = Step(row["stage"], float(value), float(most))
+    return steps
+
+
+def _blocked_by(work: Work, ids: list[str]) -> defaultdict[str, list[str]]:
+    query = select(job_inputs.c.job_id, job_inputs.c.input_id).where(
+        job_inputs.c.job_id.in_(ids), job_inputs.c.pending
+    )
+    blocked: defaultdict[str, list[str]] = defaultdict(list)
+    for row in work.rows(query.order_by(job_inputs.c.input_id)):
+        blocked[row["job_id"]].append(row["input_id"])
+    return blocked
+
+
+def queue_position(work: Work, job_id: str) -> int | None:
+    """Return 1 for the job whose task is the oldest claimable one of its class, and so on.
+
+    Fairness between tenants may serve a job earlier than its place says.
+    """
+    waiting = select(tasks.c.task_class).where(
+        tasks.c.job_id == job_id, tasks.c.state == TaskState.QUEUED
+    )
+    task_class = work.scalar(waiting.limit(1))
+    if task_class is None:
+        return None
+    older = select(func.count(tasks.c.job_id.distinct())).where(
+        tasks.c.state == TaskState.QUEUED,
+        tasks.c.task_class == task_class,
+        tasks.c.job_id < job_id,
+    )
+    return int(work.scalar(older)) + 1
+
+
+def eta_seconds(work: Work, job_id: str) -> float | None:
+    """Return the seconds until the running tasks end at their present pace; None before any progress.
+
+    Stages that have not begun are not in it: nobody knows their length yet.
+    """
+    running = select(tasks).where(tasks.c.job_id == job_id, tasks.c.state == TaskState.RUNNING)
+    left = []
+    for task in work.rows(running):
+        done, most = task["progress_value"], task["progress_max"]
+        if not done or most <= done or task["lease_boot"] != work.boot_id:
+            continue
+        spent = work.lease_now() - task["claimed_clock"]
+        left.append(spent * (most - done) / done)
+    return max(left, default=None)
