@@ -8,6 +8,7 @@ import threading
 from app.queue import Bell
 from app.reconcile import Reconciler
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store
 from workers.listener import Listener
 from workers.parent import Parent
@@ -24,10 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     store = Store(settings.database)
     store.migrate()
-    parent = Parent(store, settings, options.classes)
+    bell = Bell(settings.redis_url)
+    # In the blob store's own staging, so that what a task has written becomes a blob by a rename.
+    scratch = open_blobs(settings.blobs, settings.home).staging / "scratch"
+    parent = Parent(store, bell, settings, classes=options.classes, scratch=scratch)
     parent.install_signals()
     stop = threading.Event()
-    reconciler = Reconciler(store, Bell(settings.redis_url), settings)
+    reconciler = Reconciler(store, bell, settings)
     threading.Thread(
         target=reconciler.run_forever, args=(stop,), name="reconciler", daemon=True
     ).start()

@@ -78,7 +78,7 @@ class Child:
             if claim.kind != "ingest":
                 self._warm.join()
             return Done(entry_point(claim.kind, claim.stage)(task))
-        except Exception as error:  # noqa: BLE001 - the process boundary; each one is reported
+        except Exception as error:  # the process boundary; each is reported
             outcome = outcome_of(error)
             if isinstance(outcome, Failed) and outcome.code == "internal_error":
                 log.exception("job %s, stage %s: a bug", claim.job_id, claim.stage)

@@ -11,9 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from models.embeddings.array_files import Upload, open_npz
 from models.embeddings.canonical import read_embeddings
 from models.embeddings.limits import Limits
+from models.embeddings.signatures import check_signature
 from models.embeddings.spec import Columns
+from models.embeddings.wording import listing, show
 from models.errors import InputProblem
 from workers.orphans import die_with_parent, prefer_as_victim
 
@@ -47,13 +52,45 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _vectors(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the class vectors of one npz as float32; return the file and the classes' names."""
+    (path,), (filename,) = request["files"], request["filenames"]
+    limits = Limits(max_array_bytes=request["max_array_bytes"])
+    check_signature(Path(path), filename, "npz")
+    source = open_npz([Upload(Path(path), filename)], limits, Path(request["out"]))
+    column, classes = source.column(request["array"]), source.class_names("classes")
+    for name, found in ((request["array"], column), ("classes", classes)):
+        if found is None:
+            raise InputProblem(
+                "column_missing",
+                f"{source.where} has no array {show(name)}; found {listing(source.names())}.",
+                "classes.upload",
+            )
+    assert column is not None
+    assert classes is not None
+    vectors = np.concatenate(list(column.vectors())).astype(np.float32)
+    if len(vectors) != len(classes):
+        raise InputProblem(
+            "length_mismatch",
+            f"{column.where} has {len(vectors)} rows; expected one for each of {len(classes)} classes.",
+            "classes.upload",
+        )
+    file = Path(request["out"]) / "vectors.npy"
+    np.save(file, vectors, allow_pickle=False)
+    return {"file": str(file), "classes": classes}
+
+
+_READERS = {"embeddings": _embeddings, "vectors": _vectors}
+
+
 def main(parent: int) -> None:
     die_with_parent(parent)
     prefer_as_victim()
     request = json.load(sys.stdin)
     limit_resources(request["memory_bytes"], request["seconds"], 2 * request["max_array_bytes"])
+    reply: dict[str, Any]
     try:
-        reply = {"ok": _embeddings(request)}
+        reply = {"ok": _READERS[request["what"]](request)}
     except InputProblem as problem:
         reply = {"problem": [problem.code, problem.detail, problem.param]}
     except MemoryError:

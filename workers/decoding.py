@@ -30,7 +30,7 @@ def decode(task: TaskRun, request: dict[str, Any]) -> dict[str, Any]:
         "seconds": settings.decode_seconds,
         "max_array_bytes": settings.max_array_bytes,
     }
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own module, under our own interpreter
         [sys.executable, "-P", "-m", "workers.decoder", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -41,7 +41,7 @@ def decode(task: TaskRun, request: dict[str, Any]) -> dict[str, Any]:
         assert process.stdin is not None
         process.stdin.write(json.dumps(request).encode())
         process.stdin.close()
-        _watch(task, process, sum(os.stat(file).st_size for file in request["files"]))
+        _watch(task, process, sum(Path(file).stat().st_size for file in request["files"]))
     finally:
         process.kill()
         process.wait()

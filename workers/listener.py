@@ -18,7 +18,8 @@ from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from workers.tasks import WAKE, wake
+from app.queue import WAKE
+from workers.tasks import wake
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,14 @@
 import logging
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 
 from app.domain.ids import new_id
 from app.domain.problems import OutOfSpace, Unavailable
 from app.domain.tasks import Claim
+from app.queue import Bell
 from app.settings import Settings
 from app.store.database import Store
 from workers.alarm import Alarm
@@ -26,8 +29,20 @@ class Parent:
         worker_id: as it stands in the rows of the tasks it claims.
     """
 
-    def __init__(self, store: Store, settings: Settings, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bell: Bell,
+        settings: Settings,
+        *,
+        classes: tuple[str, ...],
+        scratch: Path,
+    ) -> None:
         self.worker_id = new_id("worker")
+        self._bell = bell
+        self._scratch_root = scratch
+        # Ringing waits for Redis; the parent waits for nobody but the database.
+        self._bell_ringer = ThreadPoolExecutor(1, "bell-ringer")
         self._store, self._settings, self._classes = store, settings, classes
         self._alarm = Alarm()
         self._runner = Runner(settings)
@@ -49,7 +64,7 @@ class Parent:
 
     def run(self, *, burst: bool = False) -> int:
         """Work until told to end, or with `burst` until there is nothing to do; return the tasks run."""
-        scratch = Scratch(self._settings.home.absolute() / "scratch", self.worker_id)
+        scratch = Scratch(self._scratch_root, self.worker_id)
         ran = 0
         try:
             while not self._drain:
@@ -63,9 +78,14 @@ class Parent:
                 else:
                     self._alarm.wait(self._settings.poll_seconds)
         finally:
+            self._bell_ringer.shutdown(wait=False, cancel_futures=True)
             self._runner.kill()
             scratch.close()
         return ran
+
+    def _ring_others(self, task_class: str, times: int) -> None:
+        """Wake other workers for tasks that became claimable; this one looks by itself."""
+        self._bell_ringer.submit(self._bell.ring, task_class, times)
 
     def _claim(self) -> Claim | None:
         self._alarm.silence()  # before the look, so that a ring during it leads to another look
@@ -82,6 +102,12 @@ class Parent:
         log.info("%s: attempt %d", task, claim.lease.attempt)
         with scratch.folder(f"{claim.lease.task_id}-{claim.lease.attempt}") as folder:
             Supervision(
-                self._store, self._runner, self._settings, self._alarm, lambda: self._drain, claim
+                self._store,
+                self._runner,
+                self._settings,
+                claim,
+                alarm=self._alarm,
+                draining=lambda: self._drain,
+                ring=self._ring_others,
             ).run(str(folder))
         log.info("%s: left after %.2f s", task, time.monotonic() - began)

@@ -50,7 +50,7 @@ class Runner:
         self.kill()
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own module and interpreter
                 [
                     sys.executable,
                     "-P",
@@ -85,8 +85,8 @@ class Runner:
     def wait(self, alarm: Alarm, seconds: float) -> FromChild | None:
         """Return the child's next message, or None after `seconds` or a ring; raises ChildDied."""
         assert self._pipe is not None
-        ready = wait([self._pipe, alarm], timeout=max(0.0, seconds))
-        if alarm in ready:
+        ready = wait([self._pipe, alarm.fileno()], timeout=max(0.0, seconds))
+        if alarm.fileno() in ready:
             alarm.silence()
         if self._pipe not in ready:
             return None

@@ -49,12 +49,14 @@ class Supervision:
         store: Store,
         runner: Runner,
         settings: Settings,
+        claim: Claim,
+        *,
         alarm: Alarm,
         draining: Callable[[], bool],
-        claim: Claim,
+        ring: Callable[[str, int], object],
     ) -> None:
         self._store, self._runner, self._settings = store, runner, settings
-        self._alarm, self._draining, self._claim = alarm, draining, claim
+        self._claim, self._alarm, self._draining, self._ring = claim, alarm, draining, ring
         now = time.monotonic()
         self._reason: Reason | None = None
         self._asked_at = self._terminated_at = 0.0
@@ -132,8 +134,8 @@ class Supervision:
         if now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
             with self._store.read() as tx:
-                job = tx.jobs.get(self._claim.tenant_id, self._claim.job_id)
-            if job is not None and job.cancel_requested:
+                jobs = tx.jobs.many(self._claim.tenant_id, [self._claim.job_id])
+            if any(job.cancel_requested for job in jobs):
                 self._stop(Reason.CANCEL)
 
     def _write_progress(self) -> None:
@@ -181,6 +183,8 @@ class Supervision:
             try:
                 with self._store.write() as tx:
                     self._end(tx, outcome)
+                for task_class, tasks in tx.queued.items():
+                    self._ring(task_class, tasks)
             except LeaseLost:
                 log.info("job %s: the lease was lost; the result is dropped", self._claim.job_id)
             except (Unavailable, OutOfSpace) as error:

@@ -1,5 +1,6 @@
 """A task as its pipeline sees it: what was claimed, where its files are, whom to tell."""
 
+import importlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ class TaskRun:
     """One attempt at one task, inside the child.
 
     Attributes:
-        scratch: an empty folder, removed afterwards.
+        scratch: an empty folder in the blob store's staging, removed afterwards.
         shelf: models that stay loaded between tasks.
         send: tells the parent.
         asked_to_stop: whether the parent wants an early end (cancel, drain, deadline).
@@ -43,6 +44,17 @@ class TaskRun:
     @property
     def tenant(self) -> str:
         return self.claim.tenant_id
+
+    @property
+    def device(self) -> str:
+        """Return the torch device for this task: an accelerator for class `gpu` where there is one."""
+        torch = importlib.import_module("torch")
+        return "cuda" if self.claim.task_class == "gpu" and torch.cuda.is_available() else "cpu"
+
+    def batch(self, rows: int) -> int:
+        """Return how many rows to compute at once: half after memory did not suffice."""
+        halvings: int = self.claim.payload.get("halvings", 0)
+        return max(1, rows >> halvings)
 
     def progress(self, value: float, max: float) -> None:  # noqa: A002 - the API's own word
         """Tell how far this attempt is; cheap enough for every step."""
@@ -76,7 +88,7 @@ class TaskRun:
         return self.blobs.local_path(self.tenant, checkpoint.sha256)
 
     def keep(self, path: Path) -> Blob:
-        """Put a file into the blob store."""
+        """Make a file a blob; one in `scratch` is moved, where the store is on its filesystem."""
         return self.blobs.put_file(self.tenant, path)
 
     def keep_folder(self, folder: Path) -> dict[str, dict[str, Any]]:

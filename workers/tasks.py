@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-WAKE = "workers.tasks.wake"
-
 _ringers: list[Callable[[], None]] = []
 
 

@@ -1,0 +1,244 @@
+"""Workers are killed, drained, canceled and lied to; no job is lost, and none changes its result."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from app.domain.jobs import TERMINAL, JobState
+from workers.listener import REFUSED_KEY
+
+if TYPE_CHECKING:
+    from tests.workers.conftest import Service, Worker
+
+Latents = Callable[..., bytes]
+
+
+@pytest.fixture
+def long(tiny: dict[str, Any]) -> dict[str, Any]:
+    """The spec of a job that trains for seconds and saves often."""
+    objective = {"steps": 2500, "batch_size": 32, "checkpoint_steps": 100}
+    return tiny | {"objective": objective}
+
+
+def submit(service: Service, spec: dict[str, Any], data: bytes) -> str:
+    dataset, ingest = service.dataset(data)
+    return service.job(spec | {"dataset": dataset}, evaluate={"enabled": False}, inputs=(ingest,))
+
+
+def await_checkpoints(service: Service, job_id: str, count: int) -> None:
+    service.until(
+        lambda: service.events(job_id).count("job.checkpoint"), lambda found: found >= count, 60
+    )
+
+
+def train_progress(service: Service, job_id: str) -> float:
+    return service.get(job_id).steps[0].value
+
+
+def living_child(service: Service, worker: Worker) -> Any:
+    return service.until(lambda: worker.child, lambda child: child is not None, 20)
+
+
+def test_training_that_is_killed_twice_gives_the_same_bytes(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    """First the child dies alone, then the parent with its new child; a second worker ends it."""
+    first = service.worker()
+    calm = submit(service, long, latents())
+    assert service.wait(calm).state is JobState.SUCCEEDED
+
+    stormy = submit(service, long, latents())
+    await_checkpoints(service, stormy, 2)
+    old = living_child(service, first)
+    old.send_signal(signal.SIGKILL)
+    service.until(lambda: service.events(stormy), lambda e: "job.requeued" in e, 20)
+    seen = service.events(stormy).count("job.checkpoint")
+    await_checkpoints(service, stormy, seen + 2)
+    orphan = living_child(service, first)
+    assert orphan.pid != old.pid
+    first.kill()
+    assert service.get(stormy).state not in TERMINAL
+    service.worker()
+    killed_at = time.monotonic()
+    job = service.wait(stormy)
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert not orphan.is_running()
+    assert time.monotonic() - killed_at < 30
+    assert service.events(stormy).count("job.requeued") == 2
+    for name in ("synthetic.npz", "lineage.parquet"):
+        assert service.artifacts(stormy)[name] == service.artifacts(calm)[name]
+    with service.store.read() as tx:
+        files = [tx.generators.by_job(service.tenant, job).files for job in (calm, stormy)]  # type: ignore[union-attr]
+    assert files[0] == files[1]
+
+
+def test_a_resumed_training_starts_at_its_checkpoint(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    worker = service.worker()
+    job = submit(service, long, latents())
+    await_checkpoints(service, job, 5)
+    living_child(service, worker).send_signal(signal.SIGKILL)
+    service.until(lambda: service.events(job), lambda e: "job.requeued" in e, 20)
+    with service.store.read() as tx:
+        page, _ = tx.events.page(service.tenant, job, 0, 1000)
+    before = [e.data["at"] for e in page if e.type == "job.checkpoint"]
+    assert service.wait(job).state is JobState.SUCCEEDED
+    with service.store.read() as tx:
+        page, _ = tx.events.page(service.tenant, job, 0, 1000)
+    steps = [e.data["at"] for e in page if e.type == "job.checkpoint"]
+    assert steps == sorted(set(steps)), "a step was trained, and saved, twice"
+    assert steps[: len(before)] == before
+
+
+def test_a_drained_worker_saves_and_releases_what_it_holds(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    worker = service.worker()
+    job_id = submit(service, long, latents())
+    service.until(lambda: train_progress(service, job_id), lambda value: value > 0, 60)
+    assert worker.end() < service.settings.drain_seconds
+    assert worker.process.returncode == 0
+    job = service.get(job_id)
+    assert job.state not in TERMINAL
+    assert "job.checkpoint" in service.events(job_id)
+    # Nothing waits for the lease to run out: the next worker takes it at once.
+    with service.store.write() as tx:
+        claim = tx.tasks.claim(("cpu", "gpu"), "test", 60)
+        assert claim is not None
+        assert claim.checkpoint is not None
+        tx.tasks.release(claim.lease)
+    service.worker()
+    assert service.wait(job_id).state is JobState.SUCCEEDED
+
+
+def test_a_running_training_is_canceled_within_ten_seconds(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    worker = service.worker()
+    endless = long | {"objective": {"steps": 1_000_000, "batch_size": 32}}
+    job_id = submit(service, endless, latents())
+    service.until(lambda: service.get(job_id).state, lambda s: s is JobState.RUNNING, 30)
+    service.until(lambda: train_progress(service, job_id), lambda value: value > 0, 60)
+    child = living_child(service, worker)
+    began = time.monotonic()
+    with service.store.write() as tx:
+        tx.jobs.request_cancel(service.tenant, job_id)
+    assert service.wait(job_id, 15).state is JobState.CANCELED
+    assert time.monotonic() - began < 10
+    # It stopped by itself, so its models stay warm.
+    assert living_child(service, worker).pid == child.pid
+
+
+def test_a_child_that_does_not_listen_is_killed_for_a_cancel(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    worker = service.worker(cancel_grace_seconds=0.5)
+    job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
+    service.until(lambda: train_progress(service, job_id), lambda value: value > 0, 60)
+    child = living_child(service, worker)
+    child.send_signal(signal.SIGSTOP)
+    with service.store.write() as tx:
+        tx.jobs.request_cancel(service.tenant, job_id)
+    assert service.wait(job_id, 10).state is JobState.CANCELED
+    assert not child.is_running()
+    following = submit(service, long | {"objective": {"steps": 10}}, latents(1))
+    assert service.wait(following).state is JobState.SUCCEEDED
+
+
+def test_a_child_that_hangs_fails_its_job_by_no_progress(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    worker = service.worker(no_progress_seconds=8, cancel_grace_seconds=0.5)
+    job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
+    service.until(lambda: train_progress(service, job_id), lambda value: value > 0, 60)
+    living_child(service, worker).send_signal(signal.SIGSTOP)
+    job = service.wait(job_id, 30)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "no_progress"
+
+
+def test_a_job_past_its_deadline_fails(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    assert service.wait(ingest).state is JobState.SUCCEEDED
+    spec = long | {"dataset": dataset, "objective": {"steps": 1_000_000}}
+    job = service.wait(service.job(spec, deadline_seconds=4.0, evaluate={"enabled": False}))
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "deadline_exceeded"
+
+
+def test_a_redis_that_is_gone_delays_nobody(
+    service: Service, tiny: dict[str, Any], latents: Latents
+) -> None:
+    service.worker(redis_url="unix:///nowhere/redis.sock")
+    assert service.wait(submit(service, tiny, latents())).state is JobState.SUCCEEDED
+
+
+def test_a_forged_message_is_refused_and_counted(service: Service, latents: Latents) -> None:
+    worker = service.worker(poll_seconds=30)
+    client = redis.Redis.from_url(service.settings.redis_url or "")
+    queue = Queue("cpu", connection=client, serializer=JSONSerializer)
+    target = service.settings.home / "harmed"
+    queue.enqueue("os.system", f"touch {target}")
+    queue.enqueue("workers.tasks.wake", "an argument")
+    Queue("cpu", connection=client).enqueue("os.system", f"touch {target}")  # pickled
+    queue.push_job_id("absent")
+    client.hset("rq:job:broken", mapping={"data": b"\x80\x04garbage", "timeout": "no number"})
+    queue.push_job_id("broken")
+    service.until(lambda: int(client.get(REFUSED_KEY) or 0), lambda count: count == 4, 20)
+    assert not target.exists()
+    assert worker.log.read_text().count("forged message was refused") == 4
+    # The bell still works: a look at the database is half a minute away.
+    _, ingest = service.dataset(latents())
+    assert service.wait(ingest, 15).state is JobState.SUCCEEDED
+    assert client.keys("rq:job:*") == []
+
+
+@pytest.mark.timeout(150)
+def test_twenty_short_jobs_survive_random_kills_and_flushes(
+    service: Service, tiny: dict[str, Any], latents: Latents
+) -> None:
+    chance = random.Random(0)
+    dataset, ingest = service.dataset(latents())
+    worker = service.worker(max_crashes=1000)
+    assert service.wait(ingest).state is JobState.SUCCEEDED
+    spec = tiny | {"dataset": dataset, "objective": {"steps": 5}}
+    jobs = [
+        service.job(spec | {"plan": {"per_class": 1 + n}}, evaluate={"enabled": False})
+        for n in range(20)
+    ]
+    client = redis.Redis.from_url(service.settings.redis_url or "")
+    kills = 0
+    while any(service.get(job).state not in TERMINAL for job in jobs):
+        time.sleep(chance.uniform(1.0, 2.5) if kills < 8 else 0.2)
+        if kills < 8:
+            if kills in {2, 5}:
+                client.flushall()
+            child = worker.child
+            if kills % 2 and child is not None:
+                child.send_signal(signal.SIGKILL)
+            else:
+                worker.kill()
+                worker = service.worker(max_crashes=1000)
+            kills += 1
+    for n, job_id in enumerate(jobs):
+        job = service.get(job_id)
+        assert job.state is JobState.SUCCEEDED, job.error
+        assert service.events(job_id).count("job.succeeded") == 1
+        assert job.counts["generated"] == 3 * (1 + n)
+        assert len(service.artifacts(job_id)) == 4
+    assert kills >= 3

@@ -1,0 +1,137 @@
+"""The whole way: ingest, GeLDA, sample, classifier, by a real worker."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from app.domain.jobs import JobState
+
+if TYPE_CHECKING:
+    from tests.workers.conftest import Service
+
+EVALUATE: dict[str, Any] = {
+    "seeds": 1,
+    "temperatures": [1.0, 2.0],
+    "shares": [1.0],
+    "controls": ["oversampling", "label_shift"],
+}
+
+
+def test_a_chain_of_jobs_submitted_at_once_runs_to_its_end(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    spec = tiny | {"dataset": dataset}
+    gelda = service.job(spec, evaluate=EVALUATE, inputs=(ingest,))
+    sample = service.job(
+        {"kind": "sample", "generator": gelda, "plan": {"per_class": 3}}, inputs=(gelda,)
+    )
+    classifier = service.job(
+        {"kind": "classifier", "dataset": dataset, "mix": [sample], "head": {"epochs": 1}},
+        evaluate={"seeds": 2},
+        inputs=(ingest, sample),
+    )
+    for job_id in (ingest, gelda, sample, classifier):
+        job = service.wait(job_id)
+        assert job.state is JobState.SUCCEEDED, job.error
+        assert all(step.value == step.max for step in job.steps)
+    _check_gelda(service, gelda)
+    _check_sample(service, sample)
+    _check_classifier(service, classifier)
+
+
+def _check_gelda(service: Service, job_id: str) -> None:
+    assert set(service.artifacts(job_id)) >= {
+        "synthetic.npz",
+        "lineage.parquet",
+        "manifest.json",
+        "report.json",
+        "report.html",
+        "predictions.npz",
+        "card.md",
+    }
+    with np.load(io.BytesIO(service.read(job_id, "synthetic.npz")), allow_pickle=False) as found:
+        x, y, classes = found["x"], found["y"], found["classes"]
+    assert x.dtype == np.float32
+    assert np.isfinite(x).all()
+    assert list(classes) == ["class 0", "class 1", "class 2"]
+    made = np.bincount(y, minlength=3)
+    assert made[0] == 0
+    assert made[1] < made[2]
+    lineage = pq.read_table(io.BytesIO(service.read(job_id, "lineage.parquet")))
+    assert len(lineage) == len(y)
+    manifest = json.loads(service.read(job_id, "manifest.json"))
+    others = {k: v for k, v in service.artifacts(job_id).items() if k != "manifest.json"}
+    assert {name: file["sha256"] for name, file in manifest["files"].items()} == others
+    assert manifest["seed"] == 7
+    assert manifest["software"]["torch"]
+    with service.store.read() as tx:
+        generator = tx.generators.by_job(service.tenant, job_id)
+        classifier = tx.classifiers.by_job(service.tenant, job_id)
+    assert generator is not None
+    assert generator.config["sampler"]["temperature"] in EVALUATE["temperatures"]
+    assert classifier is not None
+    events = service.events(job_id)
+    assert events[0] == "job.queued"
+    assert events[-1] == "job.succeeded"
+
+
+def _check_sample(service: Service, job_id: str) -> None:
+    with np.load(io.BytesIO(service.read(job_id, "synthetic.npz")), allow_pickle=False) as found:
+        assert np.bincount(found["y"]).tolist() == [3, 3, 3]
+        assert found["x"].shape == (9, 8)
+
+
+def _check_classifier(service: Service, job_id: str) -> None:
+    report = json.loads(service.read(job_id, "report.json"))
+    assert report["seeds"] == 2
+    assert set(report["methods"]) == {"real", "real and synthetic"}
+    assert report["interval"]["low"] <= report["interval"]["mean"] <= report["interval"]["high"]
+    # The generator was trained on the same part of the dataset, so nothing leaked.
+    assert report["caveats"] == []
+    assert {"head.safetensors", "config.json", "card.md"} <= set(service.artifacts(job_id))
+
+
+def test_a_chain_runs_on_postgresql_too(
+    on_postgresql: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    on_postgresql.worker()
+    dataset, ingest = on_postgresql.dataset(latents())
+    spec = tiny | {"dataset": dataset, "output": {"format": "parquet"}}
+    job = on_postgresql.job(spec, evaluate={"enabled": False}, inputs=(ingest,))
+    assert on_postgresql.wait(job).state is JobState.SUCCEEDED
+    table = pq.read_table(io.BytesIO(on_postgresql.read(job, "synthetic.parquet")))
+    assert len(table) == 30 + 48
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("empty.npz", "empty_file"), ("pickle.npy", "unsafe_pickle"), ("one.npz", "class_too_small")],
+)
+def test_a_file_at_fault_fails_its_job_and_its_dataset(
+    service: Service, latents: Callable[..., bytes], name: str, code: str
+) -> None:
+    service.worker()
+    data = {
+        "empty.npz": b"",
+        "pickle.npy": b"\x80\x04\x95abcdefgh",
+        "one.npz": latents(sizes=(30, 1)),
+    }
+    dataset_id, ingest = service.dataset(data[name], name)
+    job = service.wait(ingest)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == code
+    with service.store.read() as tx:
+        dataset = tx.datasets.get(service.tenant, dataset_id)
+    assert dataset is not None
+    assert dataset.error is not None
+    assert dataset.error["code"] == code

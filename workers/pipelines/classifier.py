@@ -1,0 +1,185 @@
+"""A head on a dataset's latents, with the outputs of augmentation jobs mixed in."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.domain.tasks import Effects, NewModel
+from models.classifiers.head import Head
+from models.classifiers.spec import ClassifierSpec, HeadSpec
+from models.classifiers.train import fit_head
+from models.errors import InputProblem
+from models.evaluation.metrics import measure
+from models.evaluation.spec import EvaluateSpec
+from models.evaluation.splits import TEST, VAL
+from models.gelda.plan import derived_seed
+from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
+from workers.pipelines.datasets import evaluation_of, open_dataset, part, training_rows
+from workers.pipelines.manifest import artifact, kept_artifacts, write_card, write_manifest
+from workers.pipelines.outputs import read_synthetic
+from workers.task import TaskRun
+
+Latents = npt.NDArray[np.floating[Any]]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Latents and labels of one split."""
+
+    x: Latents
+    y: Labels
+
+
+def fit(task: TaskRun) -> Effects:
+    """Train the head on real rows and, where there are any, on real and synthetic ones.
+
+    Both are reported on `test`; of the seeds of the last arm, the one that is best on `val` is
+    handed out.
+    """
+    spec, evaluate = ClassifierSpec.model_validate(task.claim.spec), evaluation_of(task)
+    data = open_dataset(task)
+    split, too_small = part(data, evaluate, task.claim.inputs["dataset"])
+    real = _rows(data, training_rows(split))
+    synthetic = _mixed_in(task, data.classes, real.x.shape[1])
+    arms = {REAL: real}
+    if len(synthetic.y):
+        both = np.concatenate([real.x, synthetic.x]), np.concatenate([real.y, synthetic.y])
+        arms[MIXED] = _Rows(*both)
+    seeds = evaluate.seeds if evaluate.enabled else 1
+    heads = _fit_arms(task, spec.head, arms, classes=data.classes, seeds=seeds)
+    val, test = (_rows(data, np.flatnonzero(split == code)) for code in (VAL, TEST))
+    report = report_on(
+        {name: np.stack([head.predict(test.x) for head in arm]) for name, arm in heads.items()},
+        test.y,
+        train_counts=np.bincount(real.y, minlength=len(data.classes)),
+        metric=evaluate.metric,
+        groups=None if data.group is None else np.asarray(data.group)[split == TEST],
+    )
+    report["classes_too_small"] = [data.classes[label] for label in too_small]
+    report["caveats"] = _leaks(task, _sha256_of(task, split))
+    best = _best(heads[list(arms)[-1]], val, evaluate)
+    folder = task.scratch / "head"
+    best.save(folder)
+    return Effects(
+        result={
+            "files": task.keep_folder(folder),
+            "config": best.config | {"method": "head", "trained_on": list(arms)[-1]},
+            "report": report,
+        }
+    )
+
+
+def _rows(data: Any, rows: npt.NDArray[np.int64]) -> _Rows:
+    return _Rows(np.asarray(data.x[rows], dtype=np.float32), np.asarray(data.y)[rows])
+
+
+def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> _Rows:
+    number = {name: label for label, name in enumerate(classes)}
+    parts_x, parts_y = [np.empty((0, dim), np.float32)], [np.empty(0, np.int64)]
+    for job in task.claim.inputs.get("mix", []):
+        names = [name for name in job["artifacts"] if name.startswith("synthetic.")]
+        if not names:
+            raise InputProblem(
+                "no_synthetic_rows", "A job named in mix has no synthetic latents.", "mix"
+            )
+        blob = job["artifacts"][names[0]]
+        x, y, theirs = read_synthetic(task.fetch(blob["sha256"]), names[0])
+        if x.shape[1] != dim:
+            raise InputProblem(
+                "embedding_dim_mismatch",
+                f"A job named in mix has latents of {x.shape[1]} dimensions, the dataset of {dim}.",
+                "mix",
+            )
+        unknown = sorted(set(theirs) - set(number))
+        if unknown:
+            raise InputProblem(
+                "unknown_class",
+                f"A job named in mix has class {unknown[0]!r}, which the dataset has not.",
+                "mix",
+            )
+        parts_x.append(x)
+        parts_y.append(np.array([number[name] for name in theirs], dtype=np.int64)[y])
+    return _Rows(np.concatenate(parts_x), np.concatenate(parts_y))
+
+
+def _fit_arms(
+    task: TaskRun, spec: HeadSpec, arms: dict[str, _Rows], *, classes: Sequence[str], seeds: int
+) -> dict[str, list[Head]]:
+    heads: dict[str, list[Head]] = {name: [] for name in arms}
+    for number, (name, seed) in enumerate((n, s) for n in arms for s in range(seeds)):
+        task.progress(number, seeds * len(arms))
+        heads[name].append(
+            fit_head(
+                arms[name].x,
+                arms[name].y,
+                len(classes),
+                spec,
+                # The same seeds for both arms: they are compared in pairs.
+                derived_seed("head", task.claim.seed, seed) >> 1,
+                n_real=len(arms[REAL].y),
+                classes=classes,
+                device=task.device,
+                should_stop=task.should_stop,
+            )
+        )
+    task.progress(seeds * len(arms), seeds * len(arms))
+    return heads
+
+
+def _best(heads: Sequence[Head], val: _Rows, evaluate: EvaluateSpec) -> Head:
+    if len(heads) == 1 or not len(val.y):
+        return heads[0]
+    scores = [
+        measure((head.predict(val.x) == val.y)[None], val.y, head.n_classes, evaluate.metric)
+        for head in heads
+    ]
+    return heads[int(np.argmax(scores))]
+
+
+def _sha256_of(task: TaskRun, split: npt.NDArray[np.int8]) -> str:
+    path = task.scratch / "split.npy"
+    np.save(path, split, allow_pickle=False)
+    return task.keep(path).sha256
+
+
+def _leaks(task: TaskRun, splits: str) -> list[str]:
+    """Say which mixed-in generators may have seen rows that are held out here."""
+    return [
+        f"{job['job_id']} trained its generator on another part of this dataset than is trained on "
+        "here, so the figures above may be too good."
+        for job in task.claim.inputs.get("mix", [])
+        if (trained_on := (job["summary"] or {}).get("trained_on"))
+        and trained_on["dataset"] == task.claim.spec["dataset"]
+        and trained_on["splits"] != splits
+    ]
+
+
+def publish(task: TaskRun) -> Effects:
+    """Write card, report and manifest beside the head, and make it visible."""
+    fitted = task.claim.earlier["fit"][0]
+    report = fitted["report"]
+    folder = task.scratch / "published"
+    folder.mkdir()
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    card = write_card(folder / "card.md", "Classifier head", card_sections(fitted))
+    files = [*kept_artifacts(fitted["files"]), artifact(task, folder / "report.json")]
+    files.append(artifact(task, card))
+    facts = {"classifier": fitted["config"]}
+    manifest = write_manifest(Path(folder / "manifest.json"), task, files, facts)
+    files.append(artifact(task, manifest))
+    card_file = next(one for one in files if one.name == "card.md")
+    model_files = fitted["files"] | {
+        "card.md": {"sha256": card_file.sha256, "bytes": card_file.bytes}
+    }
+    task.progress(1, 1)
+    return Effects(
+        artifacts=tuple(files),
+        classifier=NewModel(model_files, fitted["config"]),
+        summary={"verdict": report["verdict"], "methods": report["methods"]},
+    )

@@ -1,0 +1,80 @@
+"""The dataset that a task was given, opened from blobs, and the parting of its rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.embeddings.dataset import EmbeddingDataset
+from models.errors import InputProblem
+from models.evaluation.spec import EvaluateSpec
+from models.evaluation.splits import TEST, TRAIN, UNASSIGNED, VAL, make_splits
+from workers.task import TaskRun
+
+Splits = npt.NDArray[np.int8]
+Rows = npt.NDArray[np.int64]
+
+_BLOCK_ROWS = 65_536
+
+
+def open_dataset(task: TaskRun) -> EmbeddingDataset:
+    """Return the claimed dataset, memory-mapped."""
+    manifest: Mapping[str, Any] = task.claim.inputs["dataset"]
+    files = {name: task.fetch(column["sha256"]) for name, column in manifest["columns"].items()}
+    return EmbeddingDataset.open(manifest, files)
+
+
+def evaluation_of(task: TaskRun) -> EvaluateSpec:
+    """Return how this job measures itself."""
+    return EvaluateSpec.model_validate(task.claim.evaluate or {})
+
+
+def part(
+    data: EmbeddingDataset, evaluate: EvaluateSpec, manifest: Mapping[str, Any]
+) -> tuple[Splits, list[int]]:
+    """Return the split of each row, and the numbers of classes too small to be in each split.
+
+    Rows are parted by the dataset's content, not by the job's seed: so a `classifier` job holds out
+    the very rows that the generator of a `gelda` job on the same dataset has not seen.
+    Without evaluation nothing is set aside: rows that the dataset assigns to no split train, too.
+    """
+    if not evaluate.enabled:
+        return np.where(data.split == UNASSIGNED, TRAIN, data.split).astype(np.int8), []
+    split, too_small = make_splits(
+        data.y,
+        data.split,
+        data.group,
+        val_share=evaluate.val_share,
+        test_share=evaluate.test_share,
+        seed=int(manifest["columns"]["x"]["sha256"][:15], 16),
+    )
+    for code, name in ((VAL, "val"), (TEST, "test")):
+        if not (split == code).any():
+            raise InputProblem(
+                "too_few_rows",
+                f"No class has rows enough for a {name} split beside training: bring one, or more "
+                "rows, or switch evaluate off.",
+                "evaluate",
+            )
+    return split, too_small
+
+
+def training_rows(split: Splits) -> Rows:
+    """Return the row numbers that may train; InputProblem if there is none."""
+    rows = np.flatnonzero(split == TRAIN)
+    if not len(rows):
+        raise InputProblem("no_training_rows", "No row of the dataset is in its train split.")
+    return rows
+
+
+def take(x: npt.NDArray[Any], rows: Rows, path: Path) -> npt.NDArray[Any]:
+    """Return the given rows of `x`, memory-mapped from `path`; all rows in order come as they are."""
+    if len(rows) == len(x):
+        return x
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=x.dtype, shape=(len(rows), x.shape[1]))
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        out[block] = x[rows[block]]
+    return out
