@@ -114,14 +114,17 @@ class Generator:
         else:
             name = SCALARS[kind]
         bounds = [
-            f"{ours}={schema[theirs]!r}" for theirs, ours in CONSTRAINTS.items() if theirs in schema
+            f"{ours}={bound(schema[theirs])}"
+            for theirs, ours in CONSTRAINTS.items()
+            if theirs in schema
         ]
         return f"Annotated[{name}, Field({', '.join(bounds)})]" if bounds else name
 
     def _default(self, schema: Schema, required: bool) -> str:
         if "const" in schema:
             return f" = {schema['const']!r}"
-        return "" if required else f" = {self._value(schema, schema['default'])}"
+        # FastAPI leaves a default of null out of the document.
+        return "" if required else f" = {self._value(schema, schema.get('default'))}"
 
     def _value(self, schema: Schema, value: Any) -> str:
         """Return the source of a default; an object as a call that names what it changes."""
@@ -142,6 +145,11 @@ class Generator:
             if properties[field].get("const", properties[field].get("default")) != item
         ]
         return f"{name}({', '.join(changed)})"
+
+
+def bound(value: Any) -> str:
+    """Return the source of a bound; FastAPI writes whole numbers as floats."""
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def references(schema: Any) -> Iterator[str]:
