@@ -85,7 +85,7 @@ def test_a_failed_job_is_an_exit_status(cultivar, tmp_path, arrays):
     ("words", "changes", "status", "said"),
     [
         (["jobs", "show", "job_" + "0" * 32], {}, Exit.REFUSED, "not_found"),
-        (["jobs", "list"], {"CULTIVAR_API_KEY": "cv_no"}, Exit.REFUSED, "unauthenticated"),
+        (["jobs", "list"], {"CULTIVAR_API_KEY": "cv_no"}, Exit.REFUSED, "invalid_key"),
         (["datasets", "upload", "absent.npz"], {}, Exit.USAGE, "absent.npz"),
         (["run", "gelda", "--set", "nonsense"], {}, Exit.USAGE, "NAME=VALUE"),
         (["run", "gelda", "--raise-to", "3"], {}, Exit.USAGE, "dataset"),

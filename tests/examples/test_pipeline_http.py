@@ -57,4 +57,4 @@ def test_a_refusal_is_told_in_the_services_words(local):
         timeout=60,
     )
     assert run.returncode == 1
-    assert "unauthenticated" in run.stderr
+    assert "invalid_key" in run.stderr
