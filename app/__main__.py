@@ -28,8 +28,9 @@ def main(argv: list[str] | None = None) -> int:
             level=settings.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
-        # Its line for every request would drown ours.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        # Lines for every request and every start would drown ours.
+        for name in ("httpx", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         arguments.run(settings, arguments)
     except (StackError, admin.AdminError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     blob_url: str | None = None
     """`s3://bucket/prefix` (or gs://, az://); by default a folder under `home`."""
 
+    redirect_downloads: bool = True
+    """Whether downloads are sent on to an object store, which clients must then be able to reach."""
+
     host: str = "127.0.0.1"
     """Where the API listens. Anything but loopback is the operator's decision."""
 

@@ -66,8 +66,9 @@ def blob_response(asked: Conditions, caller: Caller, file: Download) -> Response
     }
     if matches(asked.if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    address = caller.blobs.presign(caller.tenant_id, file.sha256)
-    if address is not None:
+    if caller.services.settings.redirect_downloads and (
+        address := caller.blobs.presign(caller.tenant_id, file.sha256)
+    ):
         return Response(status_code=302, headers={"Location": address, "Cache-Control": "no-store"})
     part = byte_range(asked.range_for(headers["ETag"]), file.bytes)
     start, end = part or (0, file.bytes)
