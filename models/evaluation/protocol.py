@@ -153,7 +153,7 @@ def evaluate(
     trainer.expected = spec.seeds * (2 + adding + shift)
     real = trainer.fit()
     rows = first_rows(synthetic[1], share_of(plan, choice.share))
-    added = np.float32(synthetic[0][rows]), np.int64(synthetic[1][rows])
+    added = synthetic[0][rows].astype(np.float32), synthetic[1][rows].astype(np.int64)
     mixed = trainer.fit(lambda _seed: added)
     arms = [
         _arm(REAL, real, data),

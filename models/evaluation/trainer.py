@@ -22,7 +22,7 @@ def head_seed(seed: int, repeat: int) -> int:
 
 def share_of(counts: Counts, share: float) -> Counts:
     """Rows of each class at a share of the plan, rounded up."""
-    return np.ceil(share * counts - 1e-9).astype(np.int64)
+    return np.asarray(np.ceil(share * counts - 1e-9), dtype=np.int64)
 
 
 def items(counts: Counts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

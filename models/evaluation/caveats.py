@@ -1,0 +1,111 @@
+"""What a reader should know before believing the figures, each in a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.evaluation.result import Result
+
+TINY_VAL_ROWS = 200
+"""Below this the standard error of validation accuracy exceeds 3 points."""
+
+COARSE_TEST_ROWS = 10
+"""A class with fewer test rows has a recall in steps of 10 points or more."""
+
+NAMES_SHOWN = 6
+
+
+def caveats(result: Result, too_small: Sequence[str]) -> list[str]:
+    """All that apply, the weightiest first."""
+    found = [
+        _too_small(too_small),
+        _validation(result),
+        _one_seed(result),
+        _coarse(result),
+        _unseen(result),
+        _repeated(result),
+        _many_looks(result),
+        "The generator was trained once: the interval covers heads and test rows, not another "
+        "training of the generator.",
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _classes(number: int, verb_one: str, verb_many: str) -> str:
+    return f"{number} class {verb_one}" if number == 1 else f"{number} classes {verb_many}"
+
+
+def _too_small(too_small: Sequence[str]) -> str:
+    if not too_small:
+        return ""
+    counted = _classes(len(too_small), "is", "are")
+    return (
+        f"{counted} too small to have rows in each of train, val and test, and so "
+        f"missing from a part of what follows: {_names(too_small)}."
+    )
+
+
+def _validation(result: Result) -> str:
+    rows = len(result.data.val.y)
+    if not rows:
+        return "There were no validation rows: nothing was chosen, the first candidates stand."
+    if rows < TINY_VAL_ROWS:
+        return (
+            f"Validation has only {rows} rows: the choice of temperature and share is little better "
+            "than chance. The test figures stay honest."
+        )
+    return ""
+
+
+def _one_seed(result: Result) -> str:
+    if result.seeds > 1:
+        return ""
+    return "Each head was trained once: the interval covers test rows only. Use more seeds."
+
+
+def _coarse(result: Result) -> str:
+    counts = np.bincount(result.data.test.y, minlength=len(result.data.classes))
+    coarse = int(((counts > 0) & (counts < COARSE_TEST_ROWS)).sum())
+    if not coarse:
+        return ""
+    counted = _classes(coarse, "has", "have")
+    return (
+        f"{counted} fewer than {COARSE_TEST_ROWS} test rows: recall there moves in large steps, "
+        "and the interval may be too narrow."
+    )
+
+
+def _unseen(result: Result) -> str:
+    empty = [
+        name
+        for name, count in zip(result.data.classes, result.data.train_counts, strict=True)
+        if not count
+    ]
+    if not empty:
+        return ""
+    counted = _classes(len(empty), "has", "have")
+    return f"{counted} no training row; controls add nothing there: {_names(empty)}."
+
+
+def _repeated(result: Result) -> str:
+    if not result.repeated_classes:
+        return ""
+    counted = _classes(len(result.repeated_classes), "has", "have")
+    return (
+        f"{counted} a single training row, which SMOTE can only repeat: "
+        f"{_names(result.repeated_classes)}."
+    )
+
+
+def _many_looks(result: Result) -> str:
+    number = len(result.intervals)
+    return (
+        f"The same test rows serve {number} comparisons: of twenty intervals at 95 % one is "
+        "expected to miss. Nothing was chosen on them."
+    )

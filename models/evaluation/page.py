@@ -1,0 +1,63 @@
+"""`report.html`: the report on one page that needs nothing beside it."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from models.evaluation import plots
+from models.evaluation.latent_map import LatentMap
+
+
+def render(report: Mapping[str, Any], latents: LatentMap | None = None) -> str:
+    """The page. Names and sentences are escaped; figures are inline, nothing is fetched.
+
+    Args:
+        report: what `report.build` made.
+        latents: the map of `latent_map.project`.
+    """
+    figures = {
+        "comparisons": plots.comparisons(report) if report["comparisons"] else None,
+        "gains": plots.gains(report),
+        "latents": None if latents is None else plots.latents(latents),
+        "training": plots.training(report),
+        "choice": plots.choice(report),
+    }
+    return _template().render(
+        report=report,
+        # The figures are our own SVG, in which matplotlib has escaped every name.
+        figures={name: Markup(svg) for name, svg in figures.items() if svg},  # noqa: S704 - as said
+        best=_best_values(report),
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("models.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = _signed
+    return environment.get_template("page.html.j2")
+
+
+def _signed(value: float | None, places: int = 1) -> str:
+    """A number with its sign and a true minus; an en dash for none."""
+    return "–" if value is None else f"{value:+.{places}f}".replace("-", "−")
+
+
+def _best_values(report: Mapping[str, Any]) -> dict[str, float]:
+    columns = {
+        column: [
+            row["values"][column]
+            for row in report["table"]["rows"]
+            if row["values"][column] is not None
+        ]
+        for column in report["table"]["columns"]
+    }
+    return {column: max(values) for column, values in columns.items() if values}

@@ -1,0 +1,213 @@
+"""The report's figures, each drawn from the report alone (the latent map from its points)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from models.evaluation.latent_map import LatentMap
+from models.evaluation.result import METHOD
+from models.evaluation.svg import FAINT, INK, figure_svg
+
+GROUP_COLOURS = {"many": "#4a86c5", "medium": "#c98a1b", "few": "#cf4f6b"}
+STANDING_COLOURS = {"ahead": "#1f9d7a", "level": "#c98a1b", "behind": "#cf4f6b"}
+CLASS_COLOURS = (
+    "#cf4f6b", "#4a86c5", "#1f9d7a", "#c98a1b", "#8f6fd1", "#3aa6b9", "#a0672f", "#c05fb0",
+)  # fmt: skip
+BARS_UP_TO = 30
+"""Classes that fit as a bar each; more become points over their training rows."""
+
+NAMED_POINTS = 4
+"""Best and worst classes that are named among points, of each."""
+
+
+def shorten(name: str, length: int = 24) -> str:
+    """A class name cut to `length`, so that one long name does not squeeze a whole figure."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def comparisons(report: Mapping[str, Any]) -> str:
+    """GeLDA minus each other method with its interval, and zero."""
+    rows = [row for row in report["comparisons"] if row["difference"] is not None][::-1]
+    metric = report["verdict"]["metric"].replace("_", " ")
+
+    def draw(axes: Axes) -> None:
+        for place, row in enumerate(rows):
+            colour = STANDING_COLOURS[row["standing"]]
+            axes.plot([row["low"], row["high"]], [place, place], color=colour, lw=2.4)
+            axes.plot(row["difference"], place, "o", color=colour, ms=6)
+        axes.axvline(0, color=INK, lw=0.9)
+        axes.set_yticks(range(len(rows)), [shorten(row["label"], 32) for row in rows])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"GeLDA minus the row, points of {metric} (right of zero: GeLDA is ahead)")
+
+    return figure_svg(
+        draw, name="comparisons", title="GeLDA against each control", height=1 + 0.3 * len(rows)
+    )
+
+
+def gains(report: Mapping[str, Any]) -> str | None:
+    """Gain in recall of each class against its training rows; None if no class has a test row."""
+    rows = [row for row in report["per_class"] if row["gain"] is not None]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: (-row["train_rows"], row["class"]))
+    title = "Gain in recall, a class each"
+    if len(rows) <= BARS_UP_TO:
+        height = 1 + 0.24 * len(rows)
+        return figure_svg(lambda axes: _bars(axes, rows), name="gains", title=title, height=height)
+    return figure_svg(lambda axes: _points(axes, rows), name="gains", title=title, height=4.0)
+
+
+def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    places = np.arange(len(rows))[::-1]
+    axes.barh(
+        places, [r["gain"] for r in rows], height=0.66,
+        color=[GROUP_COLOURS[r["group"]] for r in rows],
+    )  # fmt: skip
+    axes.axvline(0, color=INK, lw=0.9)
+    axes.set_yticks(places, [f"{shorten(r['class'])}  ({r['train_rows']:,})" for r in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("points of recall gained over real rows alone  (training rows in brackets)")
+    _group_legend(axes, rows, bars=True)
+
+
+def _points(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    for group, colour in GROUP_COLOURS.items():
+        own = [r for r in rows if r["group"] == group]
+        # A class without a training row has no place on a logarithmic axis but the leftmost.
+        x = [max(r["train_rows"], 1) for r in own]
+        axes.scatter(x, [r["gain"] for r in own], s=26, color=colour, alpha=0.8, lw=0)
+    axes.axhline(0, color=INK, lw=0.9)
+    axes.set_xscale("log")
+    counts = [max(r["train_rows"], 1) for r in rows]
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000)
+             if min(counts) <= t <= max(counts)]  # fmt: skip
+    axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(min(counts) / 1.25, max(counts) * 1.6)
+    axes.set_xlabel("training rows of the class")
+    axes.set_ylabel("points of recall gained")
+    _name_extremes(axes, rows)
+    _group_legend(axes, rows, bars=False)
+
+
+def _name_extremes(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Name the best and worst classes, leaving out a name that would lie on another."""
+    by_gain = sorted(rows, key=lambda r: r["gain"])
+    span = (by_gain[-1]["gain"] - by_gain[0]["gain"]) or 1.0
+    decades = math.log10(max(max(r["train_rows"], 1) for r in rows)) or 1.0
+    placed: list[tuple[float, float]] = []
+    for row in [*by_gain[::-1][:NAMED_POINTS], *by_gain[:NAMED_POINTS]]:
+        x, y = math.log10(max(row["train_rows"], 1)), row["gain"]
+        if all(abs(y - v) > 0.05 * span or abs(x - u) > 0.28 * decades for u, v in placed):
+            placed.append((x, y))
+            axes.annotate(
+                shorten(row["class"], 18), (max(row["train_rows"], 1), y),
+                xytext=(5, 0), textcoords="offset points", va="center", fontsize=8, color=INK,
+            )  # fmt: skip
+
+
+def _group_legend(axes: Axes, rows: Sequence[Mapping[str, Any]], *, bars: bool) -> None:
+    present = [group for group in GROUP_COLOURS if any(r["group"] == group for r in rows)]
+    if len(present) < 2:
+        return
+    marks = [
+        axes.plot([], [], "s" if bars else "o", color=GROUP_COLOURS[group], ms=6)[0]
+        for group in present
+    ]
+    axes.legend(
+        marks, present, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2,
+        handletextpad=0.1,
+    )  # fmt: skip
+
+
+def latents(points: LatentMap) -> str:
+    """Real test rows as dots, synthetic rows as crosses, a colour a class."""
+
+    def draw(axes: Axes) -> None:
+        behind = points.real[points.real_label < 0]
+        axes.scatter(behind[:, 0], behind[:, 1], s=9, color=FAINT, alpha=0.3, lw=0, rasterized=True)
+        for number, name in enumerate(points.names):
+            colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
+            real = points.real[points.real_label == number]
+            made = points.synthetic[points.synthetic_label == number]
+            axes.scatter(made[:, 0], made[:, 1], s=20, marker="x", color=colour, alpha=0.65, lw=0.9)
+            label = f"{shorten(name, 20)} ({points.train_rows[number]:,})"
+            axes.scatter(real[:, 0], real[:, 1], s=24, color=colour, lw=0, alpha=0.9, label=label)
+        if len(behind):
+            axes.scatter([], [], s=16, color=FAINT, lw=0, label="other classes")
+        axes.scatter([], [], s=20, color=INK, lw=0, label="real, from test")
+        axes.scatter([], [], s=22, marker="x", color=INK, lw=0.9, label="synthetic")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel(f"{points.method}, first dimension")
+        axes.set_ylabel("second dimension")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, handletextpad=0.2)
+
+    return figure_svg(draw, name="latents", title="Map of real and synthetic latents", height=4.4)
+
+
+def training(report: Mapping[str, Any]) -> str | None:
+    """The generator's loss over its steps; None if none is known."""
+    curve = report["training"]["steps_and_losses"]
+    if len(curve) < 2:
+        return None
+    steps, losses = zip(*curve, strict=True)
+
+    def draw(axes: Axes) -> None:
+        axes.plot(steps, losses, color=FAINT, lw=0.9, alpha=0.6)
+        axes.plot(*_smoothed(steps, losses), color="#4a86c5", lw=1.8)
+        low, high = np.percentile(losses, [0, 99])
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low) or None)
+        axes.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
+        axes.set_xlabel("optimiser steps")
+        axes.set_ylabel("loss")
+
+    return figure_svg(draw, name="training", title="The generator's loss", height=2.8)
+
+
+def _smoothed(steps: Sequence[float], losses: Sequence[float]) -> tuple[Any, Any]:
+    width = max(1, len(losses) // 20)
+    kernel = np.ones(width) / width
+    return np.convolve(steps, kernel, "valid"), np.convolve(losses, kernel, "valid")
+
+
+def choice(report: Mapping[str, Any]) -> str | None:
+    """What validation saw of each setting, what it took filled; None if nothing was tried."""
+    found = report["choice"]
+    trials = found["trials"][::-1]
+    if not trials:
+        return None
+    labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
+
+    def draw(axes: Axes) -> None:
+        for place, trial in enumerate(trials):
+            own = trial["arm"] == METHOD
+            share = found["share"] if own else found["control_shares"].get(trial["arm"])
+            taken = trial["share"] == share and trial["temperature"] in (None, found["temperature"])
+            colour = "#1f9d7a" if own else FAINT
+            axes.plot(
+                100 * trial["value"], place, "o", ms=7, color=colour, mew=1.6,
+                mfc=colour if taken else "none",
+            )  # fmt: skip
+        axes.set_yticks(range(len(trials)), [_trial_label(t, labels) for t in trials])
+        axes.set_ylim(-0.6, len(trials) - 0.4)
+        axes.grid(visible=False, axis="x")
+        axes.set_xlabel(
+            f"{found['metric'].replace('_', ' ')} on validation, percent (filled: taken)"
+        )
+
+    return figure_svg(
+        draw, name="choice", title="Settings on validation", height=0.9 + 0.26 * len(trials)
+    )
+
+
+def _trial_label(trial: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    name = shorten(labels.get(trial["arm"], trial["arm"]), 28)
+    heat = "" if trial["temperature"] is None else f", temperature {trial['temperature']:g}"
+    return f"{name}{heat}, {100 * trial['share']:g} % of the plan"

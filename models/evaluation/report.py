@@ -1,0 +1,169 @@
+"""`report.json`: the verdict first, then all that it rests on. Figures are percent or points."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.evaluation.caveats import caveats
+from models.evaluation.interval import DRAWS, Interval
+from models.evaluation.metrics import accuracy, balanced_accuracy, recalls, shot_groups
+from models.evaluation.result import METHOD, REAL, Result
+from models.evaluation.verdict import verdict
+
+SCHEMA = "cultivar-report/1"
+COLUMNS = ("all", "many", "medium", "few", "balanced")
+RULES = {
+    "many": "more than 100 training rows",
+    "medium": "20 to 100 training rows",
+    "few": "fewer than 20 training rows",
+}
+CURVE_POINTS = 400
+"""Points of the training curve that are kept."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the report tells beside what evaluation found.
+
+    Attributes:
+        seed: the job's.
+        spec: the resolved spec, as JSON.
+        history: (step, loss) of the generator's training.
+        too_small: classes without a row in `train`, `val` or `test`.
+        made_splits: which of `val` and `test` the service cut itself.
+        facts: anything else worth keeping (dataset, versions, device), as JSON.
+    """
+
+    seed: int = 0
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[tuple[int, float]] = ()
+    too_small: Sequence[str] = ()
+    made_splits: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(result: Result, context: Context) -> dict[str, Any]:
+    """The report as JSON: no NaN, an absent group's figure is null."""
+    groups = shot_groups(result.data.train_counts)
+    return {
+        "schema": SCHEMA,
+        "verdict": verdict(result),
+        "table": {
+            "columns": list(COLUMNS),
+            "unit": "percent, mean over seeds",
+            "groups": {
+                name: {"classes": len(labels), "rule": RULES[name]}
+                for name, labels in groups.items()
+            },
+            "rows": [_table_row(result, name) for name in result.arms],
+        },
+        "comparisons": [_comparison(result, name) for name in result.intervals],
+        "interval": (
+            f"95 %, paired, hierarchical bootstrap with {DRAWS} draws over {result.seeds} seeds and, "
+            + (
+                "within class, over test rows"
+                if result.data.test.group is None
+                else "where one lies within a class, within class, over groups of test rows"
+            )
+        ),
+        "choice": result.choice.as_json() | {"metric": result.metric},
+        "per_class": _per_class(result),
+        "splits": _splits(result, context),
+        "training": {"steps_and_losses": _thinned(context.history)},
+        "classifier": {
+            "trained_on": result.head_arm,
+            "val_scores": {n: round(100 * v, 2) for n, v in result.val_scores.items()},
+            "spec": result.head.spec.model_dump(mode="json"),
+        },
+        "caveats": caveats(result, context.too_small),
+        "seed": context.seed,
+        "seeds": result.seeds,
+        "spec": dict(context.spec),
+        "facts": dict(context.facts),
+    }
+
+
+def _table_row(result: Result, name: str) -> dict[str, Any]:
+    arm, right, y = result.arms[name], result.correct(name), result.data.test.y
+    n_classes = len(result.data.classes)
+    values = {"all": accuracy(right)}
+    for group, labels in shot_groups(result.data.train_counts).items():
+        values[group] = balanced_accuracy(right, y, n_classes, labels)
+    values["balanced"] = balanced_accuracy(right, y, n_classes)
+    return {
+        "name": name,
+        "label": arm.label,
+        "values": {column: _percent(value) for column, value in values.items()},
+        "rows_added": arm.rows_added,
+        "share": arm.share,
+        "seeds": len(arm.predictions),
+    }
+
+
+def _comparison(result: Result, name: str) -> dict[str, Any]:
+    found = result.intervals[name]
+    main = found["all" if result.metric == "accuracy" else "balanced"]
+    return {
+        "control": name,
+        "label": result.arms[name].label,
+        **_interval(main),
+        "columns": {column: _interval(found[column]) for column in COLUMNS},
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    absent = math.isnan(interval.mean)
+    return {
+        "difference": _percent(interval.mean),
+        "low": _percent(interval.low),
+        "high": _percent(interval.high),
+        "standing": None if absent else interval.standing,
+    }
+
+
+def _percent(value: float) -> float | None:
+    return None if math.isnan(value) else round(100 * value, 2)
+
+
+def _per_class(result: Result) -> list[dict[str, Any]]:
+    """Recall on real rows alone and with GeLDA's, a class each; null without a test row."""
+    data, n = result.data, len(result.data.classes)
+    before, after = (
+        recalls(result.correct(name), data.test.y, n).mean(axis=0) for name in (REAL, METHOD)
+    )
+    test_counts = np.bincount(data.test.y, minlength=n)
+    group = {int(c): name for name, cs in shot_groups(data.train_counts).items() for c in cs}
+    return [
+        {
+            "class": data.classes[label],
+            "group": group[label],
+            "train_rows": int(data.train_counts[label]),
+            "test_rows": int(test_counts[label]),
+            "real": _percent(float(before[label])),
+            "gelda": _percent(float(after[label])),
+            "gain": _percent(float(after[label] - before[label])),
+        }
+        for label in range(n)
+    ]
+
+
+def _splits(result: Result, context: Context) -> dict[str, Any]:
+    parts = {"train": result.data.train, "val": result.data.val, "test": result.data.test}
+    return {
+        "rows": {name: len(part.y) for name, part in parts.items()},
+        "made_here": list(context.made_splits),
+        "by_group": result.data.test.group is not None,
+        "classes_too_small": list(context.too_small),
+    }
+
+
+def _thinned(history: Sequence[tuple[int, float]]) -> list[list[float]]:
+    """At most `CURVE_POINTS` points, each the mean of a run of steps: the curve, not its noise."""
+    if not history:
+        return []
+    runs = np.array_split(np.asarray(history, dtype=np.float64), min(CURVE_POINTS, len(history)))
+    means = (run[np.isfinite(run).all(axis=1)] for run in runs)
+    return [[float(run[-1, 0]), float(run[:, 1].mean())] for run in means if len(run)]

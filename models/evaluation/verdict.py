@@ -1,0 +1,123 @@
+"""The report's first words: whether it helped, by how much, and what does as well for less."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.evaluation.interval import Interval
+from models.evaluation.result import LABELS, METHOD, REAL, Result
+
+SEMANTIC = ("one_hot", "shuffled_vectors")
+"""The method itself without semantics: not cheaper, but what its vectors must beat."""
+
+
+def points(value: float) -> str:
+    """A difference of two shares as signed percentage points, with a true minus."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def bracket(interval: Interval) -> str:
+    """The 95 % interval in percentage points."""
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]".replace("-", "−")
+
+
+def verdict(result: Result) -> dict[str, Any]:
+    """Whether it helps, the sentence that says so, and the control that comes nearest or ahead."""
+    column = "all" if result.metric == "accuracy" else "balanced"
+    metric = result.metric.replace("_", " ")
+    over_real = result.intervals[REAL][column]
+    rivals = {
+        name: found[column]
+        for name, found in result.intervals.items()
+        if name != REAL and name not in SEMANTIC
+    }
+    best = min(rivals, key=lambda name: rivals[name].mean) if rivals else None
+    labels = {name: arm.label for name, arm in result.arms.items()}
+    sentences = [
+        _against_real(over_real, metric) + _against_rivals(rivals, labels, over_real),
+        _by_group(result.intervals[REAL]),
+        _semantics(result.intervals, column),
+    ]
+    return {
+        "helps": over_real.standing == "ahead",
+        "standing": over_real.standing,
+        "sentence": sentences[0],
+        "details": [sentence for sentence in sentences[1:] if sentence],
+        "metric": result.metric,
+        "difference": round(100 * over_real.mean, 2),
+        "low": round(100 * over_real.low, 2),
+        "high": round(100 * over_real.high, 2),
+        "best_control": best,
+        "as_good_or_better": [n for n in rivals if rivals[n].standing != "ahead"],
+    }
+
+
+def _against_real(over_real: Interval, metric: str) -> str:
+    size = f"{points(over_real.mean)} points {bracket(over_real)}"
+    if over_real.standing == "ahead":
+        return f"{LABELS[METHOD]}'s latents raise {metric} by {size} over real rows alone"
+    if over_real.standing == "behind":
+        return f"{LABELS[METHOD]}'s latents do harm: {metric} changes by {size} against real rows alone"
+    return f"No gain was shown: with {LABELS[METHOD]}'s latents {metric} changes by {size} against real rows alone"
+
+
+def _against_rivals(
+    rivals: Mapping[str, Interval], labels: Mapping[str, str], over_real: Interval
+) -> str:
+    if not rivals:
+        return "; no control was run."
+    better = sorted((i.mean, n) for n, i in rivals.items() if i.standing == "behind")
+    level = sorted((i.mean, n) for n, i in rivals.items() if i.standing == "level")
+    if better:
+        name = better[0][1]
+        gap = rivals[name]
+        lead = Interval(-gap.mean, -gap.high, -gap.low)
+        more = _others(len(better) - 1, "is better too", "are better too")
+        return f"; {labels[name]} does better, by {points(lead.mean)} points {bracket(lead)}{more}."
+    if over_real.standing != "ahead":
+        ahead = len(rivals) - len(level)
+        return f"; of {len(rivals)} controls it is ahead of {ahead} and level with {len(level)}."
+    if level:
+        name = level[0][1]
+        size = f"{points(rivals[name].mean)} {bracket(rivals[name])}"
+        more = _others(len(level) - 1, "does too", "do too")
+        return f"; {labels[name]} does as well (GeLDA minus it: {size}){more}."
+    name = min(rivals, key=lambda n: rivals[n].mean)
+    size = f"{points(rivals[name].mean)} {bracket(rivals[name])}"
+    return f", and it is ahead of every control: of the nearest, {labels[name]}, by {size}."
+
+
+def _others(number: int, one: str, several: str) -> str:
+    if not number:
+        return ""
+    return f", and {number} other {'control ' + one if number == 1 else 'controls ' + several}"
+
+
+def _by_group(columns: Mapping[str, Interval]) -> str:
+    told = [
+        f"{group} {points(columns[group].mean)} {bracket(columns[group])}"
+        for group in ("many", "medium", "few")
+        if columns[group].mean == columns[group].mean
+    ]
+    if len(told) < 2:
+        return ""
+    return f"Recall against real rows alone, by training rows a class: {', '.join(told)}."
+
+
+def _semantics(intervals: Mapping[str, Mapping[str, Interval]], column: str) -> str:
+    words = {"ahead": "ahead of", "level": "level with", "behind": "behind"}
+    told = [
+        f"{words[found.standing]} {_VECTORS[name]} ({points(found.mean)} {bracket(found)})"
+        for name in SEMANTIC
+        if name in intervals and (found := intervals[name][column])
+    ]
+    return f"The class vectors are {_joined(told)}." if told else ""
+
+
+_VECTORS = {
+    "one_hot": "one-hot vectors",
+    "shuffled_vectors": "the same vectors shuffled among classes",
+}
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(words)
