@@ -33,6 +33,7 @@ class ArrowTable:
         with arrow_problems("bad_arrow", self.where, filename):
             with self._mapped() as mapped, pa.ipc.open_stream(mapped) as reader:
                 self.schema: Any = reader.schema
+            _ = self.schema.names  # decoded when they are asked for: here, where it is caught
             self.rows: int = self._check()
 
     def _find_start(self) -> int:

@@ -9,12 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.embeddings.limits import Limits, MiB
+from models.embeddings.parquet_footer import read_footer
 from models.embeddings.wording import show, size
 from models.errors import InputProblem
-
-# A value's width in memory; a byte array's length is not in the footer, 16 stands for it.
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
-_LIST_ENDS = (".list.element", ".list.item", ".bag.array_element", ".array")
 
 
 @contextmanager
@@ -50,12 +47,12 @@ class ParquetTable:
                 f"({size(self._stored)}).",
                 filename,
             )
-        with arrow_problems("bad_parquet", self.where, filename), self._open() as file:
-            self.schema: Any = file.schema_arrow
-            metadata = file.metadata
-            self.rows: int = metadata.num_rows
-            self._leaves = _leaves(metadata)
-        self._check(self.rows)
+        with arrow_problems("bad_parquet", self.where, filename):
+            self.rows, self._leaves = read_footer(path)
+            self._check(self.rows)
+            with self._open() as file:
+                self.schema: Any = file.schema_arrow
+            _ = self.schema.names  # decoded when they are asked for: here, where it is caught
 
     def _open(self, texts: tuple[str, ...] = ()) -> Any:
         # A dictionary stays one while it is read: expanding it is how a small file turns huge.
@@ -71,9 +68,9 @@ class ParquetTable:
                 f"{self.where} claims {rows:,} rows; at most {self._limits.max_rows:,} are taken.",
                 self._filename,
             )
-        decoded = sum(count * width for count, width, _ in self._leaves.values())
-        unpacked = sum(unpacked for _, _, unpacked in self._leaves.values())
-        largest = max(decoded, unpacked)
+        largest = max(
+            sum(leaf.decoded for leaf in self._leaves), sum(leaf.unpacked for leaf in self._leaves)
+        )
         if largest > self._limits.max_array_bytes or self._limits.is_bomb(largest, self._stored):
             raise InputProblem(
                 "table_too_large",
@@ -86,7 +83,7 @@ class ParquetTable:
         return self._values(name) / max(self.rows, 1)
 
     def _values(self, name: str) -> int:
-        return sum(count for path, (count, _, _) in self._leaves.items() if _top(path) == name)
+        return sum(leaf.values for leaf in self._leaves if leaf.column == name)
 
     def arrays(self, name: str, rows: int) -> Iterator[Any]:
         kind = self.schema.field(name).type
@@ -125,28 +122,3 @@ def _ends_well(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-4, 2)
         return file.read() == b"PAR1"
-
-
-def _leaves(metadata: Any) -> dict[str, tuple[int, int, int]]:
-    """Return for each leaf column: number of values, width in bytes, unpacked bytes."""
-    leaves: dict[str, tuple[int, int, int]] = {}
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for index in range(metadata.num_columns):
-            column = row_group.column(index)
-            if column.num_values < 0 or column.total_uncompressed_size < 0:
-                raise ValueError(f"a negative size in row group {group}")
-            width = _WIDTHS.get(column.physical_type) or metadata.schema.column(index).length or 16
-            count, _, unpacked = leaves.get(column.path_in_schema, (0, 0, 0))
-            leaves[column.path_in_schema] = (
-                count + column.num_values, width, unpacked + column.total_uncompressed_size,
-            )  # fmt: skip
-    return leaves
-
-
-def _top(path: str) -> str:
-    """Return the column that a leaf such as ``x.list.element`` belongs to."""
-    for end in _LIST_ENDS:
-        if path.endswith(end):
-            return path.removesuffix(end)
-    return path
