@@ -22,7 +22,7 @@ from cultivar import (
 )
 from cultivar._exchange import Send
 from cultivar._operations import upload_one
-from cultivar.specs import Classifier, DenoiserSpec, Gelda, ObjectiveSpec, Sample
+from cultivar.specs import Classifier, DenoiserSpec, EvaluateSpec, Gelda, ObjectiveSpec, Sample
 
 SMALL = {
     "objective": ObjectiveSpec(steps=60, batch_size=32),
@@ -93,6 +93,20 @@ def test_more_is_drawn_from_the_generator(local, job, tmp_path):
 def test_a_classifier_is_trained_on_the_mix(local, dataset, job):
     fitted = local.jobs.create(Classifier(dataset=dataset, mix=[job])).wait(progress=False)
     assert fitted.classifier.job_id == fitted.id
+    assert fitted.report.verdict
+    assert [row.label for row in fitted.report.rows] == ["real", "real and synthetic"]
+
+
+def test_a_report_says_whether_it_helped(local, dataset, tmp_path):
+    evaluate = EvaluateSpec(seeds=2, controls=("smote",), temperatures=(1.0,), shares=(1.0,))
+    spec = Gelda(dataset=dataset, raise_to=60, evaluate=evaluate, **SMALL)
+    job = local.jobs.create(spec).wait(progress=False)
+    assert isinstance(job.report.helps, bool)
+    assert str(job.report).startswith(job.report.verdict[:40])
+    assert [row.label for row in job.report.rows] == ["real rows only", "GeLDA", "SMOTE"]
+    assert "SMOTE" in job.report._repr_html_()
+    page = job.download(tmp_path, ["report.html"], progress=False)[0]
+    assert "</html>" in page.read_text()
 
 
 def test_a_job_without_a_report_says_so(job):
