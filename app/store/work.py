@@ -86,7 +86,10 @@ class Work:
         On PostgreSQL this waits for a transaction that is inserting the same key to end.
         """
         insert = postgresql.insert if self._postgresql else sqlite.insert
-        return self.run(insert(table).values(**values).on_conflict_do_nothing()) == 1
+        wanted = insert(table).values(**values).on_conflict_do_nothing()
+        # By what comes back: psycopg does not count the rows of an insert.
+        first_key = next(iter(table.primary_key))
+        return self.row(wanted.returning(first_key)) is not None
 
     def upsert(self, table: Table, **values: Any) -> None:
         """Insert a row, or replace what an existing row of its primary key holds."""
