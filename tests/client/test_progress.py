@@ -37,11 +37,11 @@ def test_a_step_that_has_not_begun_has_no_bar():
 def test_a_log_gets_a_line_a_change_and_not_one_a_poll(capsys):
     lines = JobLines()
     for value in range(5):
-        lines(job("running", ("train", value, 100)))
+        lines(job("running", ("train", value, 100), eta_seconds=9 - value))
     lines(job("running", ("train", 100, 100), ("choose", 1, 8)))
     lines(job("succeeded", ("train", 100, 100), ("choose", 8, 8)))
     assert capsys.readouterr().err.splitlines() == [
-        "gelda job_1 · running · train 0/100",
+        "gelda job_1 · running, about 9 s left · train 0/100",
         "gelda job_1 · running · choose 1/8",
         "gelda job_1 · succeeded",
     ]

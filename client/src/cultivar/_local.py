@@ -47,17 +47,24 @@ def serve_command(*arguments: str) -> list[str]:
 
 
 class LocalServer:
-    """The embedded stack on a free port. Ends with `close`, or with this process."""
+    """The embedded stack on a free port. Ends with `close`, or with this process.
+
+    Attributes:
+        url: where it listens.
+        api_key: what opens it.
+        log: everything that it says, since it was last started.
+    """
 
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
         self.home = home_folder(home).absolute()
         self._folder = tempfile.TemporaryDirectory(prefix="cultivar-")
         self._ready = Path(self._folder.name) / "ready.json"
-        self._log = Path(self._folder.name) / "serve.log"
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log = self.home / "serve.log"
         command = serve_command(
             *("--home", str(self.home), "--port", "0", "--ready-file", str(self._ready))
         )
-        with self._log.open("wb") as log:
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own command line)
                 [sys.executable, "-I", "-S", "-c", _KEEPER, *command],
                 stdin=subprocess.PIPE,
@@ -88,7 +95,7 @@ class LocalServer:
         raise LocalServerError(f"The service was not ready in {LOCAL_START:g} s.\n{self._tail()}")
 
     def _tail(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL:])
 
     def close(self) -> None:

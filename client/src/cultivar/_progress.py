@@ -123,12 +123,12 @@ class JobLines:
 
     def __call__(self, job: JobRecord) -> None:
         steps = [step for step in job.steps if step.value < step.max]
-        what = f"{headline(job)} · {steps[0].code}" if steps else headline(job)
+        what = f"{job.state} {steps[0].code}" if steps else job.state
         if what == self._last and time.monotonic() - self._told < self.SECONDS:
             return
         self._last, self._told = what, time.monotonic()
-        amount = f" {steps[0].value:g}/{steps[0].max:g}" if steps else ""
-        print(what + amount, file=sys.stderr, flush=True)
+        step = f" · {steps[0].code} {steps[0].value:g}/{steps[0].max:g}" if steps else ""
+        print(headline(job) + step, file=sys.stderr, flush=True)
 
 
 def headline(job: JobRecord) -> str:
