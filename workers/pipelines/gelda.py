@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation import protocol
 from models.evaluation.result import Choice
 from models.evaluation.spec import EvaluateSpec
-from models.gelda import method
 from models.gelda.method import Generator
 from models.gelda.plan import counts
 from models.gelda.spec import GeldaSpec, SamplerSpec
@@ -22,6 +21,7 @@ from workers.pipelines.drawing import Meter, drawing, evaluation_data
 from workers.pipelines.manifest import kept_artifacts
 from workers.pipelines.results import publish_latents
 from workers.pipelines.shards import draw, gather, load_generator, planned
+from workers.pipelines.training import train_generator
 from workers.pipelines.vectors import class_vectors
 from workers.task import TaskRun
 
@@ -56,33 +56,17 @@ def _trained(
     vectors: npt.NDArray[np.float32] | None,
 ) -> Generator:
     x, y = take(data.x, rows, task.scratch / "train.npy"), data.y[rows]
-
-    def attempt(resume: Path | None) -> Generator:
-        return method.train(
-            x,
-            y,
-            classes=data.classes,
-            vectors=vectors,
-            spec=spec,
-            seed=task.claim.seed,
-            device=task.device,
-            resume=resume,
-            on_progress=lambda step, steps, _loss: task.progress(step, steps),
-            on_checkpoint=task.checkpoint,
-            scratch=task.scratch,
-            should_stop=task.should_stop,
-            batch_size=task.batch(spec.objective.batch_size),
-        )
-
+    fit = partial(train_generator, task, spec, x, y, classes=data.classes, vectors=vectors)
     resume = task.resume_file()
+    saved = task.claim.checkpoint
+    if resume is None or saved is None:
+        return fit(on_checkpoint=task.checkpoint)
     try:
-        return attempt(resume)
+        return fit(on_checkpoint=task.checkpoint, resume=resume, step=saved.step)
     except ValueError as error:
-        if resume is None:
-            raise
         # A checkpoint of another torch or device: slower to start again, but never half of each.
         log.warning("job %s starts training anew: %s", task.claim.job_id, error)
-        return attempt(None)
+        return fit(on_checkpoint=task.checkpoint)
 
 
 def _kept_array(task: TaskRun, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:

@@ -65,9 +65,9 @@ def _card(
         f"| {name} | {config['class_counts'].get(name, 0)} | {n} |" for name, n in made.items()
     ]
     return {
-        "Does it help?": str(
-            summary.get("verdict", "Not measured: this job did not evaluate its latents.")
-        ),
+        "Does it help?": summary["verdict"]["sentence"]
+        if "verdict" in summary
+        else "Not measured: this job did not evaluate its latents.",
         "What this is": (
             f"{sum(made.values())} latents of {config['dim']} dimensions, drawn from a GeLDA "
             f"generator (Bae & Kim 2026): {sampler['name']}, {sampler['steps']} steps, guidance "
