@@ -26,9 +26,8 @@ def arrow_problems(code: str, where: str, filename: str) -> Iterator[None]:
     except (pa.ArrowException, ValueError, OverflowError, KeyError, IndexError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's, not the file's
-        raise InputProblem(
-            code, f"{where} cannot be read: {show(str(error).splitlines()[:1])}.", filename
-        ) from None
+        words = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputProblem(code, f"{where} cannot be read: {show(words)}.", filename) from None
 
 
 class ParquetTable:

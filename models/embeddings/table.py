@@ -176,11 +176,12 @@ class TableColumn:
             if array is None:
                 break
             lengths = _lengths(array)
+        every = f" In all, {row_listing(odd, total)} differ." if total > 1 else ""
         has = "no embedding (null)" if length < 0 else f"{length} values"
         return InputProblem(
             "embedding_dim_mismatch",
-            f"{self.where}: row {odd[0]} has {has}, row 0 has {dim}; expected {dim} in every row. "
-            f"In all, {row_listing(odd, total)} (rows count from 0).",
+            f"{self.where}: row {odd[0]} has {has}, row 0 has {dim} (rows count from 0); expected "
+            f"{dim} in every row.{every}",
             self.name,
         )
 

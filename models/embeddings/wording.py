@@ -37,5 +37,5 @@ def size(count: int) -> str:
     if count < 1024:
         return f"{count} bytes"
     power = min((count.bit_length() - 1) // 10, len(_UNITS))
-    exact = f" ({count:,} bytes)" if power < len(_UNITS) else ""
+    exact = "" if power >= len(_UNITS) or count % 1024**power == 0 else f" ({count:,} bytes)"
     return f"{count / 1024**power:,.4g} {_UNITS[power - 1]}{exact}"
