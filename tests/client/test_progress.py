@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from cultivar._progress import JobBars, JobLines, headline, transfer
+from cultivar._progress import JobBars, JobLines, _screen, headline, transfer
 from cultivar._records import JobRecord
 
 
@@ -59,3 +59,13 @@ def test_nothing_is_shown_where_nothing_is_wanted(capsys):
             counter(3)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+def test_of_two_waits_side_by_side_one_draws_and_one_tells():
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    with _screen(terminal) as first, _screen(terminal) as second:
+        assert (first, second) == (True, False)
+    with _screen(terminal) as third:
+        assert third
+    with _screen(Console(file=io.StringIO())) as log:
+        assert not log

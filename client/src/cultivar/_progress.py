@@ -1,6 +1,8 @@
 """What a person sees while bytes travel and jobs run: bars on a terminal, lines elsewhere."""
 
+import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from cultivar._records import UNFINISHED, JobRecord
 
 OnBytes = Callable[[int], None]
 
+_drawing = threading.Lock()
+
 
 def stderr() -> Console:
     """Return a console on standard error: results alone go to standard output."""
@@ -38,17 +42,17 @@ class Watcher(Protocol):
 @contextmanager
 def transfer(name: str, *verbs: str, total: int, show: bool) -> Iterator[list[OnBytes]]:
     """Yield one counter of bytes a verb, each shown as a bar while the block runs."""
+    console = stderr()
     if not show:
         yield [lambda _n: None for _ in verbs]
         return
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=stderr(),
-    )
-    with bars:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with contextlib.ExitStack() as stack:
+        mine = stack.enter_context(_screen(console))
+        bars = Progress(*columns, TransferSpeedColumn(), console=console, disable=not mine)
+        if not mine:
+            print(f"{' and '.join(verbs)} {name}", file=sys.stderr, flush=True)
+        stack.enter_context(bars)
         yield [_counter(bars, bars.add_task(f"{verb} {name}", total=total)) for verb in verbs]
 
 
@@ -62,11 +66,24 @@ def watching(show: bool) -> Iterator[Watcher]:
     console = stderr()
     if not show:
         yield lambda _job: None
-    elif console.is_terminal or console.is_jupyter:
-        with JobBars(console) as bars:
-            yield bars
-    else:
-        yield JobLines()
+        return
+    with contextlib.ExitStack() as stack:
+        mine = stack.enter_context(_screen(console))
+        yield stack.enter_context(JobBars(console)) if mine else JobLines()
+
+
+@contextmanager
+def _screen(console: Console) -> Iterator[bool]:
+    """Yield whether live bars may be drawn: there is a terminal, and nobody else draws on it.
+
+    Waits that run side by side would overwrite each other's bars; all but the first use lines.
+    """
+    mine = (console.is_terminal or console.is_jupyter) and _drawing.acquire(blocking=False)
+    try:
+        yield mine
+    finally:
+        if mine:
+            _drawing.release()
 
 
 class JobBars:
