@@ -1,0 +1,140 @@
+"""The reconciler: what was lost is put back, by one process at a time."""
+
+import threading
+import time
+
+import pytest
+import redis
+from sqlalchemy import update
+
+from app.domain.jobs import Job, JobState, NewJob
+from app.queue import Bell
+from app.reconcile import ROLE, Reconciler
+from app.settings import Settings
+from app.store.database import Store
+from app.store.tables import uploads
+
+
+@pytest.fixture
+def bell(redis_url: str) -> Bell:
+    return Bell(redis_url)
+
+
+@pytest.fixture
+def reconciler(store: Store, bell: Bell, settings: Settings) -> Reconciler:
+    return Reconciler(store, bell, settings)
+
+
+def make_job(store: Store, tenant: str, deadline: float | None = None) -> Job:
+    with store.write() as tx:
+        new = NewJob(tenant, "ingest", {"uploads": []}, seed=0, deadline_seconds=deadline)
+        return tx.jobs.create(new)
+
+
+def state(store: Store, job: Job) -> JobState:
+    with store.read() as tx:
+        return tx.jobs.many(job.tenant_id, [job.id])[0].state
+
+
+def test_a_lost_bell_is_rung_again(
+    store: Store, tenant: str, reconciler: Reconciler, bell: Bell, redis_url: str
+) -> None:
+    make_job(store, tenant)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    reconciler.run_once()
+    assert bell.depth() == {"cpu": 1, "gpu": 0}
+    reconciler.run_once()
+    assert bell.depth() == {"cpu": 1, "gpu": 0}  # one wake-up waits already
+
+
+def test_an_idle_store_rings_no_bell(store: Store, reconciler: Reconciler, bell: Bell) -> None:
+    reconciler.run_once()
+    assert bell.depth() == {"cpu": 0, "gpu": 0}
+
+
+def test_silent_workers_tasks_are_put_back(
+    store: Store, tenant: str, reconciler: Reconciler, bell: Bell
+) -> None:
+    for _ in range(3):
+        make_job(store, tenant)
+        with store.write() as tx:
+            assert tx.tasks.claim(("cpu",), "dead", -1)
+    reconciler.run_once()
+    with store.read() as tx:
+        assert tx.tasks.queued_by_class() == {"cpu": 3}
+    assert (bell.depth() or {})["cpu"] == 3
+
+
+def test_jobs_whose_time_is_up_are_ended(store: Store, tenant: str, reconciler: Reconciler) -> None:
+    late, canceled = make_job(store, tenant, deadline=0.05), make_job(store, tenant)
+    time.sleep(0.1)
+    with store.write() as tx:
+        claim = tx.tasks.claim(("cpu",), "w", 30)
+        assert claim is not None
+        tx.jobs.request_cancel(tenant, canceled.id)
+    reconciler.run_once()
+    assert state(store, late) is JobState.EXPIRED
+    assert state(store, canceled) is JobState.CANCELING
+
+
+def test_a_canceled_job_ends_though_its_worker_is_stuck(
+    store: Store, tenant: str, bell: Bell, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.reconcile._CANCEL_MARGIN_SECONDS", 0.0)
+    quick = settings.model_copy(update={"cancel_grace_seconds": 0.2})
+    job = make_job(store, tenant)
+    with store.write() as tx:
+        tx.tasks.claim(("cpu",), "stuck", 3600)
+        tx.jobs.request_cancel(tenant, job.id)
+    reconciler = Reconciler(store, bell, quick)
+    reconciler.run_once()
+    assert state(store, job) is JobState.CANCELING
+    time.sleep(0.25)
+    reconciler.run_once()
+    assert state(store, job) is JobState.CANCELED
+
+
+def test_forgotten_uploads_are_collected(store: Store, tenant: str, reconciler: Reconciler) -> None:
+    with store.write() as tx:
+        old, new = (tx.uploads.create(tenant, "x", 1, None, 1) for _ in range(2))
+        long_ago = tx.now().replace(year=2020)
+        tx.run(update(uploads).where(uploads.c.id == old.id).values(touched_at=long_ago))
+    reconciler.run_once()
+    with store.read() as tx:
+        assert tx.uploads.get(tenant, old.id) is None
+        assert tx.uploads.get(tenant, new.id) is not None
+
+
+def test_one_process_reconciles_at_a_time(
+    store: Store, bell: Bell, settings: Settings, reconciler: Reconciler
+) -> None:
+    other = Reconciler(store, bell, settings)
+    assert reconciler.run_once()
+    assert not other.run_once()
+
+
+def test_it_goes_on_through_an_outage_and_gives_its_role_up_at_the_end(
+    store: Store, tenant: str, bell: Bell, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler, stop, rounds = Reconciler(store, bell, settings), threading.Event(), []
+    run_once = reconciler.run_once
+
+    def stumble() -> bool:
+        rounds.append(1)
+        if len(rounds) < 3:
+            raise RuntimeError("an outage")
+        return run_once()
+
+    monkeypatch.setattr(reconciler, "run_once", stumble)
+    make_job(store, tenant)
+    thread = threading.Thread(target=reconciler.run_forever, args=(stop,))
+    thread.start()
+    until = time.monotonic() + 20
+    while not (bell.depth() or {}).get("cpu") and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(10)
+    assert bell.depth() == {"cpu": 1, "gpu": 0}
+    with store.write() as tx:
+        assert tx.roles.hold(ROLE, "successor", 1)
