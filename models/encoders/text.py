@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from models.errors import InputProblem
 
@@ -63,6 +64,7 @@ def encode_names(names: Sequence[str], template: str = "{}", model: str = PACKAG
             "classes.model",
         )
     folder = allowed[model]
+    logging.disable_progress_bar()  # a bar for a hundred tensors, on the service's standard error
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )

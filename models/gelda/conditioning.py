@@ -29,7 +29,8 @@ class Conditioning(nn.Module):
         else:
             # Directions carry the semantics; lengths differ between sources and mean nothing here.
             unit = torch.nn.functional.normalize(vectors.float(), dim=-1)
-            self.table = nn.Embedding.from_pretrained(unit, freeze=True)
+            self.table = nn.Embedding(len(unit), unit.shape[1])
+            self.table.weight = nn.Parameter(unit, requires_grad=False)
             self.project = nn.Linear(unit.shape[1], width)
         self.null = nn.Parameter(torch.zeros(width))
 

@@ -9,7 +9,7 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 TIME_FEATURES = 128
 """Sines and cosines that describe t."""
@@ -50,9 +50,9 @@ class Block(nn.Module):
         generator: Generator | None,
     ) -> Float[Tensor, "n width"]:
         shift, scale, gate = modulation
-        y = F.layer_norm(h, h.shape[-1:])
+        y = functional.layer_norm(h, h.shape[-1:])
         y = torch.addcmul(shift, y, scale)
-        y = dropout(F.silu(self.into(y)), self.p, generator)
+        y = dropout(functional.silu(self.into(y)), self.p, generator)
         return torch.addcmul(h, gate, self.out(y))
 
 
@@ -92,14 +92,15 @@ class Denoiser(nn.Module):
         """Return F for each row of ``x``.
 
         Args:
-            t: times in [0, 1].
+            x: noised latents, scaled to unit variance.
+            t: times in [0, 1], one a condition.
             u: embedded conditions.
             rows: which of the conditions belongs to each row of ``x``; by default one a row, in
                 order. While sampling, rows share their conditions: modulation, the larger half of
                 the work, is then computed once a condition.
             generator: draws the dropout; pass it in training only.
         """
-        c = F.silu(self.time(time_features(t)) + u)
+        c = functional.silu(self.time(time_features(t)) + u)
         shape = (len(c), -1, self.width)
         parts = self.modulate(c).view(shape)
         if rows is not None:
@@ -110,6 +111,6 @@ class Denoiser(nn.Module):
             shift, scale, gate = parts[3 * i : 3 * i + 3]
             h = block(h, (shift, 1 + scale, gate), generator)
         shift, scale = parts[-2:]
-        h = torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
+        h = torch.addcmul(shift, functional.layer_norm(h, h.shape[-1:]), 1 + scale)
         y: Tensor = self.out(h)
         return y

@@ -44,7 +44,7 @@ class Flow(nn.Module):
         drop: float,
         micro_batch: int,
     ) -> Float[Tensor, ""]:
-        """Return the mean loss of a batch and add its gradient to the parameters'.
+        """Return the mean loss of a batch, and add its gradient to that of the parameters.
 
         All randomness but dropout is drawn for the whole batch, which is then taken through the
         network ``micro_batch`` rows at a time: less memory for the same step, up to rounding.
@@ -54,7 +54,8 @@ class Flow(nn.Module):
         eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
         dropped = torch.rand(n, generator=generator, device=x_0.device) < drop
         total = torch.zeros((), device=x_0.device)
-        for part in torch.arange(n, device=x_0.device).split(micro_batch):
+        for start in range(0, n, micro_batch):
+            part = slice(start, start + micro_batch)
             network = self._training_network(labels[part], dropped[part], generator)
             losses = flow_loss(network, x_0[part], eps[part], t[part], output)
             loss = losses.sum() / n

@@ -40,7 +40,7 @@ def train(
     scratch: Path,
     device: str = "cpu",
     resume: Path | None = None,
-    on_progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    on_progress: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
     on_checkpoint: Callable[[Path, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     batch_size: int | None = None,
@@ -53,6 +53,8 @@ def train(
         classes: names; one without rows can be drawn if it has a vector.
         vectors: (K, m) class vectors in the order of ``classes``, where they come from the caller
             or from names. They are used whatever ``spec.classes`` says.
+        spec: network, objective, preprocessing.
+        seed: of weights and of everything drawn in training.
         scratch: folder for checkpoint files.
         device: a torch device.
         resume: a checkpoint of the same training, as given to ``on_checkpoint``.
@@ -68,12 +70,27 @@ def train(
     """
     table = _vectors(vectors, spec, len(classes))
     counts = _class_counts(x, y, classes, learned=table is None)
-    related = None if table is None else similarity(table)
+    related = similarity(torch.eye(len(classes)) if table is None else table)
     latents = preprocessing.fit(x, y, len(classes), related, spec.latents).to(device)
     denoiser, objective = resolve(spec, n=len(x), dim=x.shape[1])
     usable = bool((latents.gain.cpu()[counts > 0] > 0).any())
     assert objective.steps is not None
-    config = _config(classes, counts, x.shape[1], table, denoiser, objective, spec, seed)
+    config = {
+        "method": "gelda",
+        "format": FORMAT,
+        "classes": list(classes),
+        "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
+        "dim": x.shape[1],
+        "seed": seed,
+        "vectors": None if table is None else spec.classes.source,
+        "latents": spec.latents.model_dump(mode="json"),
+        "denoiser": denoiser.model_dump(mode="json"),
+        "objective": objective.model_dump(mode="json"),
+        "sampler": spec.sampler.model_dump(mode="json"),
+        # Equal bytes are promised for equal versions and threads alone, so they are told.
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+    }
     with torch.random.fork_rng(devices=[]):  # initialisers know the global generator only
         torch.manual_seed(derived_seed("weights", seed))
         flow = _flow(config, table)
@@ -103,7 +120,7 @@ def resolve(spec: GeldaSpec, *, n: int, dim: int) -> tuple[DenoiserSpec, Objecti
     """Return network and objective with every default that depends on the data filled in."""
     width = spec.denoiser.width or min(1536, max(256, 2 * dim))
     blocks = spec.denoiser.blocks or (3 + sum(n >= step for step in (30_000, 100_000, 300_000)))
-    steps = spec.objective.steps or round(min(100_000, max(300, 15 * math.sqrt(n))))
+    steps = spec.objective.steps or round(min(100_000, max(300, 10 * math.sqrt(n))))
     return (
         spec.denoiser.model_copy(update={"width": width, "blocks": blocks}),
         spec.objective.model_copy(update={"steps": steps}),
@@ -135,7 +152,7 @@ class Generator:
         sampler: SamplerSpec,
         batch_size: int = 1024,
         should_stop: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> np.ndarray:
         """Return (n, dim) float32 latents, one for each label and counter.
 
@@ -146,7 +163,10 @@ class Generator:
         Args:
             labels: (n,) int64 indices into `classes`.
             counters: (n,) int64 numbers of the items within their class.
+            seed: the job's.
+            sampler: solver, steps, guidance and temperature.
             batch_size: rows through the network at once.
+            should_stop: asked before every batch.
             on_progress: called with rows done and rows in all.
 
         Raises:
@@ -223,34 +243,6 @@ def _flow(config: dict[str, Any], vectors: Tensor | None) -> Flow:
         blocks=network["blocks"],
         p=network["dropout"],
     )
-
-
-def _config(
-    classes: Sequence[str],
-    counts: np.ndarray,
-    dim: int,
-    vectors: Tensor | None,
-    denoiser: DenoiserSpec,
-    objective: ObjectiveSpec,
-    spec: GeldaSpec,
-    seed: int,
-) -> dict[str, Any]:
-    return {
-        "method": "gelda",
-        "format": FORMAT,
-        "classes": list(classes),
-        "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
-        "dim": dim,
-        "seed": seed,
-        "vectors": None if vectors is None else spec.classes.source,
-        "vectors_dim": None if vectors is None else vectors.shape[1],
-        "latents": spec.latents.model_dump(mode="json"),
-        "denoiser": denoiser.model_dump(mode="json"),
-        "objective": objective.model_dump(mode="json"),
-        "sampler": spec.sampler.model_dump(mode="json"),
-        "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(),
-    }
 
 
 def _vectors(vectors: np.ndarray | None, spec: GeldaSpec, n_classes: int) -> Tensor | None:

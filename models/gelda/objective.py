@@ -46,6 +46,10 @@ def flow_loss(
     """Return the loss of each row, averaged over dimensions.
 
     Args:
+        network: F.
+        x_0: latents, after preprocessing.
+        eps: standard normal noise.
+        t: times in (0, 1).
         output: ``velocity`` measures v; ``x0`` measures the denoised D = x − t v. With the
             preconditioning above both outputs are the same function of F, up to sign and c_out,
             and the loss on x_0 is the loss on v times t².

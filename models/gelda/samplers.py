@@ -5,6 +5,7 @@ D(x, t) = x − t v(x, t).
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -28,7 +29,7 @@ def heun(
 
     As there, the last step is Euler's: at t = 0 a model that was trained on D has no velocity.
     """
-    for t, t_next in zip(times[:-1], times[1:], strict=True):
+    for t, t_next in pairwise(times):
         d = model(x, t)
         x_next = x + (t_next - t) * d
         if t_next > 0:
@@ -49,7 +50,7 @@ def dpmpp_2m(
     lambdas = torch.log1p(-times) - times.log()
     D_old: Tensor | None = None
     h_old = torch.zeros(())
-    for i, (t, t_next) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for i, (t, t_next) in enumerate(pairwise(times)):
         D = x - t * model(x, t)
         h = lambdas[i + 1] - lambdas[i]
         D_bar = D

@@ -65,9 +65,9 @@ class LatentSpec(Spec):
     model: Literal["residual", "direct"] = "residual"
     """`residual` models whitened residuals around class means; `direct` the latents themselves."""
 
-    prior_rows: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    """How many rows what related classes suggest about a class's mean is worth. `residual` only, and
-    only where the class vectors carry semantics."""
+    prior_rows: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    """How many rows the other classes are worth in the estimate of a class's mean: those of like
+    vectors, or all alike where vectors are learned. 0 takes every mean as it is. `residual` only."""
 
 
 class DenoiserSpec(Spec):
@@ -79,7 +79,7 @@ class DenoiserSpec(Spec):
     blocks: Annotated[int, Field(ge=1, le=24)] | None = None
     """Residual blocks; by default 3 to 6 by the number of rows."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout inside the blocks."""
 
 
@@ -117,7 +117,7 @@ class SamplerSpec(Spec):
     name: Literal["heun", "dpmpp_2m"] = "heun"
     """Heun's method (Karras et al. 2022) or DPM-Solver++(2M) (Lu et al. 2022)."""
 
-    steps: Annotated[int, Field(ge=1, le=1000)] = 16
+    steps: Annotated[int, Field(ge=1, le=1000)] = 10
     """Solver steps."""
 
     guidance: Annotated[float, Field(ge=0, le=20)] = 1.0

@@ -109,11 +109,17 @@ def fit(
     """Train ``flow`` on residuals of ``x`` in place; return the finished run with its average.
 
     Args:
+        flow: freshly initialised, or of any weights where a checkpoint is resumed.
+        latents: the fitted preprocessing, on the device to train on.
         x: (n, dim) latents, may be memory-mapped; only the rows of a batch are read.
         y: (n,) class indices.
+        spec: the objective and its optimiser.
+        seed: all randomness of a step comes from it and the step's number.
         steps: optimiser steps to take in all; 0 leaves the shared Gaussian as it is.
         micro_batch: rows through the network at once.
         settings: what must be equal for a checkpoint to be resumed.
+        resume: a checkpoint's file.
+        watch: the caller's ears and its stop.
 
     Raises:
         Interrupted: ``should_stop`` said so; the state was saved if there is someone to take it.
@@ -136,7 +142,9 @@ def fit(
             len(usable), (spec.batch_size,), generator=generator, device=generator.device
         )
         batch = usable[rows.cpu().numpy()]
-        _step(run, *_residuals(latents, x, y, batch), generator, spec, steps, micro_batch)
+        r, labels = _residuals(latents, x, y, batch)
+        rate = spec.learning_rate * _rate(run.step, steps)
+        _step(run, r, labels, generator, spec=spec, rate=rate, micro_batch=micro_batch)
         if run.step % report_every == 0 or run.step == steps:
             _report(run, steps, watch)
         if run.step % spec.checkpoint_steps == 0 and run.step < steps:
@@ -169,13 +177,14 @@ def _step(
     r: Tensor,
     labels: Tensor,
     generator: torch.Generator,
+    *,
     spec: ObjectiveSpec,
-    steps: int,
+    rate: float,
     micro_batch: int,
 ) -> None:
     """Take one optimiser step and move the average towards the new weights."""
     for group in run.optimizer.param_groups:
-        group["lr"] = spec.learning_rate * _rate(run.step, steps)
+        group["lr"] = rate
     run.optimizer.zero_grad(set_to_none=True)
     loss = run.flow.loss(
         r,
