@@ -15,7 +15,7 @@ class Datasets:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def create(  # noqa: PLR0917 - a row's columns, in their order
+    def create(
         self, tenant_id: str, name: str, modality: str, format_: str, job_id: str, dataset_id: str
     ) -> Dataset:
         """Make the row of a dataset that ``job_id`` is going to fill."""

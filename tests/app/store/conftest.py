@@ -59,6 +59,12 @@ class Lab:
         with self.store.write() as tx:
             return tx.tasks.succeed(claim.lease, effects or Effects())
 
+    def cancel(self, job_id: str) -> Job:
+        with self.store.write() as tx:
+            job = tx.jobs.request_cancel(self.tenant, job_id)
+        assert job is not None
+        return job
+
     def see(self, job_id: str) -> Job:
         with self.store.read() as tx:
             job = tx.jobs.get(self.tenant, job_id)

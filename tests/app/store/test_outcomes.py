@@ -1,21 +1,36 @@
 """How tasks end, and what follows: stages, effects, dependents."""
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from app.domain.jobs import JobState
+from app.domain.jobs import JobState, NewJob
 from app.domain.problems import JobFailure, NotFound
 from app.domain.records import DatasetState
 from app.domain.tasks import Effects, LeaseLost, NewArtifact, NewModel, NewTask
 from app.store.database import Store
 
 SHA = "f" * 64
-FILE = NewArtifact("synthetic.npz", SHA, 3, "application/zip")
 MODEL = NewModel({"generator.safetensors": {"sha256": SHA, "bytes": 5}}, {"method": "gelda"})
+FILE = NewArtifact("synthetic.npz", SHA, 3, "application/zip")
+
+
+def overlap(lab: Any, first: Callable[[Any], object], second: Callable[[], Any]) -> Any:
+    """Begin ``second`` after ``first`` has written and before it commits; return what it returned.
+
+    Half a second is ample for a second transaction that would not wait to go wrong in.
+    """
+    with ThreadPoolExecutor(1) as threads:
+        with lab.store.write() as tx:
+            first(tx)
+            later = threads.submit(second)
+            time.sleep(0.5)
+        return later.result()
 
 
 def test_stages_follow_each_other_and_the_last_one_ends_the_job(lab: Any) -> None:
@@ -117,22 +132,67 @@ def test_a_stage_plans_only_what_is_its_own(lab: Any) -> None:
     assert lab.succeed(claim)  # nothing of the first try was kept
 
 
-@pytest.mark.parametrize("round_", range(5))
-def test_shards_that_end_at_once_go_on_to_the_next_stage_once(lab: Any, round_: int) -> None:
-    _job, shards = lab.gelda_in_shards(4)
-    start = threading.Barrier(len(shards))
-
-    def end(claim: Any) -> None:
-        start.wait()
-        lab.succeed(claim, Effects(counts={"generated": 1}))
-
-    with ThreadPoolExecutor(len(shards)) as threads:
-        list(threads.map(end, shards))
-    evaluate = lab.claimed()
-    assert evaluate.stage == "evaluate"
+def test_of_two_shards_that_end_at_once_the_later_goes_on_to_the_next_stage(lab: Any) -> None:
+    job, (first, second) = lab.gelda_in_shards(2)
+    effects = Effects(counts={"generated": 1}, summary={"seen": 1})
+    overlap(
+        lab,
+        lambda tx: tx.tasks.succeed(first.lease, effects),
+        lambda: lab.succeed(second, effects),
+    )
+    assert lab.claimed().stage == "evaluate"
     assert lab.claim() is None
-    assert lab.see(evaluate.job_id).counts == {"generated": 4}
-    assert lab.events(evaluate.job_id).count("job.running") == 1
+    assert lab.see(job.id).counts == {"generated": 2}
+
+
+def test_a_cancel_that_meets_the_end_of_a_job_leaves_one_of_them(lab: Any) -> None:
+    job = lab.job("ingest")
+    claim = lab.claimed()
+    effects = Effects(artifacts=(FILE,))
+    canceled = overlap(
+        lab, lambda tx: tx.tasks.succeed(claim.lease, effects), lambda: lab.cancel(job.id)
+    )
+    assert canceled.state is JobState.SUCCEEDED
+    assert lab.events(job.id)[-1] == "job.succeeded"
+
+
+def test_an_end_that_meets_a_cancel_leaves_one_of_them(lab: Any) -> None:
+    job = lab.job("ingest")
+    claim = lab.claimed()
+    overlap(
+        lab,
+        lambda tx: tx.jobs.request_cancel(lab.tenant, job.id),
+        lambda: lab.succeed(claim, Effects(artifacts=(FILE,))),
+    )
+    assert lab.see(job.id).state is JobState.CANCELED
+    with lab.store.read() as tx:
+        assert tx.artifacts.list(lab.tenant, job.id) == []
+
+
+def test_a_renewal_that_meets_the_rescue_of_its_task_is_refused(lab: Any) -> None:
+    lab.job("ingest")
+    claim = lab.claimed(seconds=-1)
+
+    def renew() -> bool:
+        with suppress(LeaseLost), lab.store.write() as tx:
+            tx.tasks.renew(claim.lease, 30)
+            return True
+        return False
+
+    assert not overlap(lab, lambda tx: tx.tasks.expire_leases(3), renew)
+
+
+def test_a_rescue_that_meets_a_renewal_leaves_the_task_alone(lab: Any) -> None:
+    lab.job("ingest")
+    claim = lab.claimed(seconds=-1)
+
+    def rescue() -> int:
+        with lab.store.write() as tx:
+            found: int = tx.tasks.expire_leases(3)
+        return found
+
+    assert overlap(lab, lambda tx: tx.tasks.renew(claim.lease, 30), rescue) == 0
+    assert lab.succeed(claim)
 
 
 def test_one_of_two_ends_of_a_task_wins(lab: Any) -> None:
@@ -200,41 +260,30 @@ def test_a_job_on_a_finished_input_is_not_blocked(lab: Any) -> None:
 
 
 def test_two_inputs_that_end_at_once_start_their_dependent_once(lab: Any) -> None:
-    for _ in range(5):
-        inputs = [lab.job("ingest") for _ in range(2)]
-        waiting = lab.job("gelda", inputs=tuple(job.id for job in inputs))
-        claims = [lab.claimed("cpu") for _ in inputs]
-        start = threading.Barrier(2)
-
-        def end(claim: Any, start: Any = start) -> None:
-            start.wait()
-            lab.succeed(claim)
-
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(end, claims))
-        assert lab.claimed("gpu").job_id == waiting.id
+    inputs = [lab.job("ingest") for _ in range(2)]
+    waiting = lab.job("gelda", inputs=tuple(job.id for job in inputs))
+    first, second = (lab.claimed("cpu") for _ in inputs)
+    overlap(lab, lambda tx: tx.tasks.succeed(first.lease, Effects()), lambda: lab.succeed(second))
+    assert lab.claimed("gpu").job_id == waiting.id
 
 
-def test_a_job_made_while_its_input_ends_is_never_left_waiting(lab: Any) -> None:
-    for _ in range(8):
-        first = lab.job("ingest")
-        claim = lab.claimed("cpu")
-        dataset = lab.dataset()
-        start = threading.Barrier(2)
+def test_a_job_made_while_its_input_ends_is_not_left_waiting(lab: Any) -> None:
+    first, dataset = lab.job("ingest"), lab.dataset()
+    claim = lab.claimed("cpu")
+    made = overlap(
+        lab,
+        lambda tx: tx.tasks.succeed(claim.lease, Effects()),
+        lambda: lab.job("gelda", inputs=(first.id,), spec={"dataset": dataset}),
+    )
+    assert lab.claimed("gpu").job_id == made.id
 
-        def end(claim: Any = claim, start: Any = start) -> None:
-            start.wait()
-            lab.succeed(claim)
 
-        def make(first: Any = first, dataset: str = dataset, start: Any = start) -> Any:
-            start.wait()
-            return lab.job("gelda", inputs=(first.id,), spec={"dataset": dataset})
-
-        with ThreadPoolExecutor(2) as threads:
-            ending, making = threads.submit(end), threads.submit(make)
-            ending.result()
-            made = making.result()
-        assert lab.claimed("gpu").job_id == made.id
+def test_an_input_that_ends_while_a_job_on_it_is_made_starts_it(lab: Any) -> None:
+    first, dataset = lab.job("ingest"), lab.dataset()
+    claim = lab.claimed("cpu")
+    new = NewJob(lab.tenant, "gelda", {"dataset": dataset}, seed=1, inputs=(first.id,))
+    overlap(lab, lambda tx: tx.jobs.create(new), lambda: lab.succeed(claim))
+    assert lab.claimed("gpu").kind == "gelda"
 
 
 def test_failure_reaches_everything_downstream(lab: Any) -> None:
