@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from app.domain.jobs import TERMINAL, JobState
+from app.domain.problems import Unavailable
 from workers.listener import REFUSED_KEY
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ Latents = Callable[..., bytes]
 @pytest.fixture
 def long(tiny: dict[str, Any]) -> dict[str, Any]:
     """The spec of a job that trains for seconds and saves often."""
-    objective = {"steps": 2500, "batch_size": 32, "checkpoint_steps": 100}
+    objective = {"steps": 1500, "batch_size": 16, "checkpoint_steps": 100}
     return tiny | {"objective": objective}
 
 
@@ -46,6 +48,18 @@ def train_progress(service: Service, job_id: str) -> float:
 
 def living_child(service: Service, worker: Worker) -> Any:
     return service.until(lambda: worker.child, lambda child: child is not None, 20)
+
+
+def pause_between_transactions(service: Service, worker: Worker) -> None:
+    """SIGSTOP; one that hits inside a transaction would hold SQLite's one lock, and everybody up."""
+    while True:
+        worker.process.send_signal(signal.SIGSTOP)
+        try:
+            with service.store.write():
+                return
+        except Unavailable:
+            worker.process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
 
 
 def test_training_that_is_killed_twice_gives_the_same_bytes(
@@ -164,6 +178,56 @@ def test_a_job_past_its_deadline_fails(
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == "deadline_exceeded"
+
+
+def test_a_paused_worker_comes_back_too_late_and_is_refused(
+    service: Service, long: dict[str, Any], latents: Latents
+) -> None:
+    paused = service.worker()
+    job_id = submit(service, long, latents())
+    await_checkpoints(service, job_id, 2)
+    pause_between_transactions(service, paused)
+    second = service.worker()
+    service.until(lambda: service.events(job_id), lambda e: "job.requeued" in e, 30)
+    service.until(second.log.read_text, lambda log: "gelda.train" in log, 30)
+    paused.process.send_signal(signal.SIGCONT)
+    job = service.wait(job_id)
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert service.events(job_id).count("job.succeeded") == 1
+    service.until(paused.log.read_text, lambda log: "LEASE_LOST" in log, 20)
+
+
+def test_a_full_disk_delays_a_job_and_charges_no_crash(
+    service: Service, tiny: dict[str, Any], latents: Latents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CULTIVAR_FAILPOINT", "blob.before_rename:5:enospc")
+    service.worker(max_crashes=1)
+    job_id = submit(service, tiny, latents())
+    assert service.wait(job_id).state is JobState.SUCCEEDED
+    with service.store.read() as tx:
+        page, _ = tx.events.page(service.tenant, job_id, 0, 1000)
+    reasons = [event.data["reason"] for event in page if event.type == "job.requeued"]
+    assert reasons == ["out_of_space"]
+
+
+def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
+    service: Service, tiny: dict[str, Any], latents: Latents
+) -> None:
+    """The worker is not poisoned: the next job, which fits, succeeds."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, hard))
+    try:
+        service.worker()  # inherits the limit, as its children do
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    huge = tiny | {"denoiser": {"width": 4096, "blocks": 24}}
+    job_id = submit(service, huge, latents())
+    job = service.wait(job_id)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "gpu_out_of_memory"
+    assert service.events(job_id).count("job.requeued") == 1
+    assert service.wait(submit(service, tiny, latents(1))).state is JobState.SUCCEEDED
 
 
 def test_a_redis_that_is_gone_delays_nobody(
