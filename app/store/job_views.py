@@ -10,6 +10,8 @@ from app.domain.tasks import TaskState
 from app.store.tables import job_inputs, tasks
 from app.store.work import Work
 
+_COUNTED_PLACES = 1000
+
 
 def views(work: Work, rows: Sequence[RowMapping]) -> list[Job]:
     """Return the records of job rows, in their order."""
@@ -84,9 +86,10 @@ def _blocked_by(work: Work, ids: list[str]) -> defaultdict[str, list[str]]:
 
 
 def queue_position(work: Work, job_id: str) -> int | None:
-    """Return 1 for the job whose task is the oldest claimable one of its class, and so on.
+    """Return 1 for the job whose task is the oldest claimable one of its class, and so on to 1000.
 
-    Fairness between tenants may serve a job earlier than its place says.
+    Further back is not counted, so that a long queue makes no request slow. Fairness between tenants may
+    serve a job earlier than its place says. None where the job waits for something else.
     """
     waiting = select(tasks.c.task_class).where(
         tasks.c.job_id == job_id, tasks.c.state == TaskState.QUEUED
@@ -94,12 +97,17 @@ def queue_position(work: Work, job_id: str) -> int | None:
     task_class = work.scalar(waiting.limit(1))
     if task_class is None:
         return None
-    older = select(func.count(tasks.c.job_id.distinct())).where(
-        tasks.c.state == TaskState.QUEUED,
-        tasks.c.task_class == task_class,
-        tasks.c.job_id < job_id,
+    older = (
+        select(tasks.c.job_id)
+        .where(
+            tasks.c.state == TaskState.QUEUED,
+            tasks.c.task_class == task_class,
+            tasks.c.job_id < job_id,
+        )
+        .distinct()
+        .limit(_COUNTED_PLACES - 1)
     )
-    return int(work.scalar(older)) + 1
+    return int(work.scalar(select(func.count()).select_from(older.subquery()))) + 1
 
 
 def eta_seconds(work: Work, job_id: str) -> float | None:

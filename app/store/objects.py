@@ -17,7 +17,7 @@ from obstore.exceptions import NotFoundError as ObjectMissing
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from app.domain.problems import Invalid, NotFound, Unavailable
-from app.store.blobs import (
+from app.store.blob_files import (
     CHUNK,
     Blob,
     check_sum,

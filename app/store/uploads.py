@@ -99,13 +99,6 @@ class Uploads:
         )
         return [self._upload(row) for row in self._work.rows(forgotten.limit(1000))]
 
-    def receiving(self, upload_ids: list[str]) -> set[str]:
-        """Return which of the ids are unfinished uploads of any tenant: whose parts are still needed."""
-        alive = select(uploads.c.id).where(
-            uploads.c.id.in_(upload_ids), uploads.c.state == UploadState.RECEIVING
-        )
-        return {row["id"] for row in self._work.rows(alive)}
-
     def _refuse(self, tenant_id: str, upload_id: str) -> None:
         if self.get(tenant_id, upload_id) is None:
             raise NotFound("upload")
