@@ -39,7 +39,7 @@ from cultivar._exceptions import (
 )
 from cultivar._handles import Dataset, Job
 from cultivar._output import Output
-from cultivar._records import Artifact, Event, Model
+from cultivar._records import Artifact, Event, Model, Upload
 from cultivar._report import Report
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "Report",
     "UnprocessableEntityError",
     "UnsupportedMediaTypeError",
+    "Upload",
     "WaitTimeout",
     "__version__",
     "specs",

@@ -11,7 +11,7 @@ from cultivar import _operations as operations
 from cultivar._async_handles import AsyncDataset, AsyncJob
 from cultivar._exchange import Flow
 from cultivar._operations import Arrays, Order, Paths
-from cultivar._records import DatasetRecord, JobRecord, Model, Record
+from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
 from cultivar._settings import resolve
 from cultivar._transport import AsyncTransport
 from cultivar.specs import EvaluateSpec, Spec
@@ -33,6 +33,7 @@ class AsyncClient:
         self._connection = resolve(base_url, api_key)
         self._transport = AsyncTransport(self._connection)
         self._server: LocalServer | None = None
+        self.uploads = AsyncUploads(self)
         self.datasets = AsyncDatasets(self)
         self.jobs = AsyncJobs(self)
         self.generators = AsyncModels(self, "generators")
@@ -95,6 +96,19 @@ class AsyncClient:
                 yield row
             if cursor is None:
                 return
+
+
+class AsyncUploads:
+    """Files that a spec names and that are no dataset, such as class vectors."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(
+        self, source: str | os.PathLike[str] | Mapping[str, Any], *, progress: bool = True
+    ) -> Upload:
+        """Bring one file, or arrays by name as one npz; resumable like a dataset's."""
+        return await self._client.run(operations.upload_alone(source, progress))
 
 
 class AsyncDatasets:

@@ -10,7 +10,7 @@ from cultivar import _operations as operations
 from cultivar._exchange import Flow
 from cultivar._handles import Dataset, Job
 from cultivar._operations import Arrays, Order, Paths
-from cultivar._records import DatasetRecord, JobRecord, Model, Record
+from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
 from cultivar._settings import resolve
 from cultivar._transport import SyncTransport
 from cultivar.specs import EvaluateSpec, Spec
@@ -38,6 +38,7 @@ class Client:
         self._connection = resolve(base_url, api_key)
         self._transport = SyncTransport(self._connection)
         self._server: LocalServer | None = None
+        self.uploads = Uploads(self)
         self.datasets = Datasets(self)
         self.jobs = Jobs(self)
         self.generators = Models(self, "generators")
@@ -107,6 +108,19 @@ class Client:
             yield from page
             if cursor is None:
                 return
+
+
+class Uploads:
+    """Files that a spec names and that are no dataset, such as class vectors."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self, source: str | os.PathLike[str] | Mapping[str, Any], *, progress: bool = True
+    ) -> Upload:
+        """Bring one file, or arrays by name as one npz; resumable like a dataset's."""
+        return self._client.run(operations.upload_alone(source, progress))
 
 
 class Datasets:

@@ -14,7 +14,7 @@ from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._exchange import Flow, Query, Send, Work, exchange, new_key, one_page, pages
 from cultivar._output import OUTPUT_NAMES, Output, read_output
 from cultivar._progress import transfer
-from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Record, UploadRecord
+from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Record, Upload
 from cultivar._uploading import as_npz, format_of, upload_file
 from cultivar.specs._base import Part
 from cultivar.specs._generated import EvaluateSpec
@@ -99,7 +99,14 @@ def upload_dataset(
     return (yield from post(DatasetRecord, "/v1/datasets", body))
 
 
-def upload_one(file: Path, show: bool) -> Flow[UploadRecord]:
+def upload_alone(source: str | os.PathLike[str] | Mapping[str, Any], show: bool) -> Flow[Upload]:
+    """Bring one file, or arrays as one npz, to the service without making a dataset of it."""
+    with contextlib.ExitStack() as stack:
+        files: list[Path] = yield Work(lambda: stack.enter_context(_files(source)))
+        return (yield from upload_one(files[0], show))
+
+
+def upload_one(file: Path, show: bool) -> Flow[Upload]:
     size = file.stat().st_size
     with transfer(file.name, "hashing", "sending", total=size, show=show) as (hashed, sent):
         return (yield from upload_file(file, hashed, sent))

@@ -58,7 +58,7 @@ class DatasetRecord(Record):
     error: dict[str, Any] | None = None
 
 
-class UploadRecord(Record):
+class Upload(Record):
     filename: str
     bytes: int
     part_bytes: int
@@ -104,4 +104,4 @@ class Event(BaseModel):
     created_at: datetime | None = None
 
 
-UploadRecord.model_rebuild()
+Upload.model_rebuild()

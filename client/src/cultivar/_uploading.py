@@ -14,7 +14,7 @@ import numpy as np
 from cultivar._digests import digest_field, read_slice, sha256_slice
 from cultivar._exceptions import ConfigurationError, NotFoundError
 from cultivar._exchange import Flow, Send, Work, exchange, new_key
-from cultivar._records import UploadRecord
+from cultivar._records import Upload
 
 FORMATS = {
     ".npz": "npz",
@@ -65,7 +65,7 @@ class FileSlice:
                 self.on_bytes(-sent)
 
 
-def upload_file(path: Path, on_hashed: OnBytes, on_sent: OnBytes) -> Flow[UploadRecord]:
+def upload_file(path: Path, on_hashed: OnBytes, on_sent: OnBytes) -> Flow[Upload]:
     """Bring a file to the service and return its completed upload.
 
     The key of the first request is made from the file's hash. So the same file begun again,
@@ -87,25 +87,25 @@ def upload_file(path: Path, on_hashed: OnBytes, on_sent: OnBytes) -> Flow[Upload
     if upload.state == "complete":
         return upload
     done = yield from exchange(Send("POST", f"/v1/uploads/{upload.id}/complete", headers=new_key()))
-    return UploadRecord.model_validate(done.json())
+    return Upload.model_validate(done.json())
 
 
-def _begin(begin: Send) -> Flow[UploadRecord]:
+def _begin(begin: Send) -> Flow[Upload]:
     """Begin an upload, or find the one that the same file began earlier."""
     fingerprint = hashlib.sha256(json.dumps(begin.json, sort_keys=True).encode()).hexdigest()
     for headers in ({"Idempotency-Key": f"upload-{fingerprint}"}, new_key()):
         reply = yield from exchange(replace(begin, headers=headers))
-        begun = UploadRecord.model_validate(reply.json())
+        begun = Upload.model_validate(reply.json())
         try:
             # The answer may be the replay of an older one: ask what has arrived since.
             reply = yield from exchange(Send("GET", f"/v1/uploads/{begun.id}"))
         except NotFoundError:
             continue  # begun long ago and collected since: begin anew
-        return UploadRecord.model_validate(reply.json())
+        return Upload.model_validate(reply.json())
     raise NotFoundError(404, {"detail": "The upload vanished as soon as it was begun."})
 
 
-def _put_part(upload: UploadRecord, number: int, part: FileSlice) -> Flow[None]:
+def _put_part(upload: Upload, number: int, part: FileSlice) -> Flow[None]:
     sha256 = yield Work(lambda: sha256_slice(part.path, part.start, part.length))
     headers = {
         "Content-Type": "application/octet-stream",
