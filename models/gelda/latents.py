@@ -94,27 +94,48 @@ def fit(x: np.ndarray, y: np.ndarray, n_classes: int, related: Tensor, spec: Lat
     dim = len(mean)
     if spec.model == "direct":
         zeros, eye = torch.zeros(n_classes, dim), torch.eye(dim)
-        return Latents(
-            root, mean.float(), scale.float(), zeros, zeros, torch.ones(n_classes), eye, eye
-        )
+        parts = (mean, scale, zeros, zeros.clone(), torch.ones(n_classes), eye, eye.clone())
+        return Latents(root, *(part.float() for part in parts))
     means = torch.zeros(n_classes, dim, dtype=torch.float64)
     for z, labels in rows.chunks():
         means.index_add_(0, labels, z)
     means /= counts.clamp(min=1)[:, None]
     whiten, colour = _whitening(_covariance(rows, means, counts))
-    centres = shrink_means(means, counts, related, spec.prior_rows)
+    worth = spec.shrinkage * prior_rows(means @ whiten.T, counts, live=int((scale > 0).sum()))
+    centres = shrink_means(means, counts, related, worth)
     gain = torch.where(counts > 1, (counts / (counts - 1).clamp(min=1)).sqrt(), 0.0)
     parts = (mean, scale, means, centres, gain, whiten, colour)
     return Latents(root, *(part.float() for part in parts))
+
+
+def prior_rows(whitened: Float[Tensor, "k dim"], counts: Float[Tensor, " k"], live: int) -> float:
+    """Return the variance within classes over that between them, as a number of rows.
+
+    Under a Gaussian prior for class means, a mean of n rows deserves the weight n/(n + this number)
+    (James & Stein 1961; Efron & Morris 1973). Classes far apart compared to their spread give a
+    small one: there even a single row says where its class lies.
+
+    Args:
+        whitened: class means in units of the spread within classes.
+        counts: rows a class.
+        live: dimensions that are not constant.
+    """
+    seen = counts > 0
+    if int(seen.sum()) < 2 or live == 0:
+        return 0.0
+    between = whitened[seen].var(dim=0).sum() / live
+    # The means of few rows differ by chance as well, by 1/n of the spread within a class.
+    between = between - (1 / counts[seen]).mean()
+    return 1 / max(float(between), 0.01)
 
 
 def shrink_means(
     means: Float[Tensor, "k dim"],
     counts: Float[Tensor, " k"],
     related: Float[Tensor, "k k"],
-    prior_rows: float,
+    worth: float,
 ) -> Float[Tensor, "k dim"]:
-    """Return m = n/(n + k₀) · mean + k₀/(n + k₀) · estimate from related classes.
+    """Return m = n/(n + k₀) · mean + k₀/(n + k₀) · estimate from related classes, k₀ = ``worth``.
 
     The estimate of class c is Σ_j softmax_j(cos(u_c, u_j)/0.1 + ½ log n_j) · mean_j over the other
     classes with rows: closer in meaning and better known ones count for more. Where nothing is known
@@ -131,7 +152,7 @@ def shrink_means(
     scores = scores.masked_fill(torch.eye(len(counts), dtype=torch.bool), -torch.inf)
     estimate = scores.softmax(dim=1) @ means
     # A class without rows has nothing but the estimate, whatever the prior's weight.
-    weight = torch.where(seen, counts / (counts + prior_rows), 0.0)[:, None]
+    weight = torch.where(seen, counts / (counts + worth), 0.0)[:, None]
     return weight * means + (1 - weight) * estimate
 
 

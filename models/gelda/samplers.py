@@ -17,13 +17,13 @@ Model = Callable[[Tensor, Tensor], Tensor]
 Solver = Callable[[Model, Tensor, Tensor], Tensor]
 
 
-def uniform_times(steps: int, device: torch.device | str = "cpu") -> Float[Tensor, " steps+1"]:
+def uniform_times(steps: int, device: torch.device | str = "cpu") -> Float[Tensor, " times"]:
     """Return ``steps + 1`` times from 1 to 0, equally far apart."""
     return torch.linspace(1, 0, steps + 1, device=device)
 
 
 def heun(
-    model: Model, x: Float[Tensor, "n dim"], times: Float[Tensor, " steps+1"]
+    model: Model, x: Float[Tensor, "n dim"], times: Float[Tensor, " times"]
 ) -> Float[Tensor, "n dim"]:
     """Heun's second-order method: Karras et al. 2022, algorithm 1; 2 · steps − 1 evaluations.
 
@@ -40,7 +40,7 @@ def heun(
 
 
 def dpmpp_2m(
-    model: Model, x: Float[Tensor, "n dim"], times: Float[Tensor, " steps+1"]
+    model: Model, x: Float[Tensor, "n dim"], times: Float[Tensor, " times"]
 ) -> Float[Tensor, "n dim"]:
     """DPM-Solver++(2M): Lu et al. 2022 (*DPM-Solver++*), algorithm 2; one evaluation a step.
 
