@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Response
 from app.api.callers import ArtifactReader
 from app.api.context import Caller
 from app.api.downloads import Asked, Download, blob_response, zip_response
-from app.api.openapi import content, headers, problems
+from app.api.openapi import Responses, content, headers, problems
 from app.api.route import ApiRoute
 from app.api.schemas.artifact import ArtifactView
 from app.api.schemas.base import Page
@@ -18,12 +18,20 @@ router = APIRouter(prefix="/v1", tags=["artifacts"], route_class=ApiRoute)
 
 _BINARY = {"type": "string", "format": "binary"}
 _TOLD = headers(ETag="The file's sha-256.", Repr_Digest="sha-256 of the whole file (RFC 9530).")
-CONTENT_RESPONSES = {
+_CONTENT: Responses = {
     200: content({"application/octet-stream": _BINARY}, "The file.") | {"headers": _TOLD},
     206: content({"application/octet-stream": _BINARY}, "The range.") | {"headers": _TOLD},
     302: {"description": "Where the object store hands it out."},
     304: {"description": "It is as `If-None-Match` knows it."},
-} | problems(404, 416)
+}
+CONTENT_RESPONSES = _CONTENT | problems(404, 416)
+_ZIP: Responses = {200: content({"application/zip": _BINARY}, "All files.")}
+_REPORT: Responses = {
+    200: content(
+        {"application/json": {"type": "object"}, "text/html": {"type": "string"}},
+        "The report: JSON, or with `Accept: text/html` a page that needs nothing else.",
+    )
+}
 # A report is our own page, but its words (names of classes) are the caller's.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -57,7 +65,7 @@ def list_job_artifacts(job_id: str, caller: ArtifactReader) -> Page[ArtifactView
 @router.get(
     "/jobs/{job_id}/artifacts.zip",
     response_class=Response,
-    responses={200: content({"application/zip": _BINARY}, "All files.")} | problems(404),
+    responses=_ZIP | problems(404),
 )
 def download_job_artifacts(job_id: str, caller: ArtifactReader) -> Response:
     """Download all outputs of a job as one zip."""
@@ -70,13 +78,7 @@ def download_job_artifacts(job_id: str, caller: ArtifactReader) -> Response:
 @router.get(
     "/jobs/{job_id}/report",
     response_class=Response,
-    responses={
-        200: content(
-            {"application/json": {"type": "object"}, "text/html": {"type": "string"}},
-            "The report: JSON, or with `Accept: text/html` a page that needs nothing else.",
-        )
-    }
-    | problems(404),
+    responses=_REPORT | problems(404),
 )
 def get_job_report(
     job_id: str,

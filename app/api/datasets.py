@@ -12,7 +12,13 @@ from app.api.openapi import problems
 from app.api.paging import After, Limit, page
 from app.api.route import ApiRoute
 from app.api.schemas.base import Page
-from app.api.schemas.dataset import DatasetPatch, DatasetRequest, DatasetStats, DatasetView
+from app.api.schemas.dataset import (
+    LONGEST_NAME,
+    DatasetPatch,
+    DatasetRequest,
+    DatasetStats,
+    DatasetView,
+)
 from app.api.submitting import RETRY_AFTER, ring
 from app.api.uploads import check_suffix
 from app.domain.ids import new_id
@@ -24,7 +30,7 @@ from app.store.database import Transaction
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=ApiRoute)
 
-_BY_SUFFIX = {".pq": "parquet", ".feather": "arrow", ".ipc": "arrow"} | {
+_BY_SUFFIX: dict[str, str] = {".pq": "parquet", ".feather": "arrow", ".ipc": "arrow"} | {
     f".{name}": name for name in get_args(DatasetFormat)
 }
 
@@ -72,10 +78,8 @@ def get_dataset_stats(dataset_id: str, caller: DatasetReader) -> DatasetStats:
 def rename_dataset(dataset_id: str, body: DatasetPatch, caller: DatasetWriter) -> DatasetView:
     """Rename a dataset; its rows never change."""
     with caller.store.write() as tx:
-        if tx.datasets.get(caller.tenant_id, dataset_id) is None:
-            raise NotFound("dataset")
-        tx.datasets.rename(caller.tenant_id, dataset_id, body.name)
-    return DatasetView.model_validate(_find(caller, dataset_id))
+        dataset = tx.datasets.rename(caller.tenant_id, dataset_id, body.name)
+    return DatasetView.model_validate(dataset)
 
 
 def _find(caller: Caller, dataset_id: str) -> Dataset:
@@ -98,7 +102,7 @@ def _create(tx: Transaction, caller: Caller, body: DatasetRequest) -> Dataset:
     job = tx.jobs.create(NewJob(caller.tenant_id, "ingest", spec.model_dump(mode="json"), seed=0))
     return tx.datasets.create(
         caller.tenant_id,
-        body.name or uploads[0].filename,
+        body.name or uploads[0].filename[:LONGEST_NAME],
         body.modality,
         format_,
         job.id,

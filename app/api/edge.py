@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
 from app.api.problems import answer
-from app.domain.problems import BadRequest, InternalError, Problem
+from app.domain.problems import BadRequest, InternalError, NotFound, Problem
 
 log = logging.getLogger("cultivar.api")
 
@@ -36,6 +36,7 @@ class Edge:
         exchange = _Exchange(scope, send)
         try:
             self._check_host(exchange.headers)
+            _check_path(scope["path"])
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
             exchange.status = _CLIENT_GONE
@@ -69,6 +70,12 @@ class Edge:
             seconds * 1000,
             exchange.request_id,
         )
+
+
+def _check_path(path: str) -> None:
+    """Keep from the store what no id has, and what PostgreSQL cannot take."""
+    if "\0" in path:
+        raise NotFound("route")
 
 
 class _Exchange:

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from app.api.callers import JobReader
 from app.api.context import Caller
 from app.api.jobs import find_job
-from app.api.openapi import content, problems
+from app.api.openapi import Responses, content, problems
 from app.api.route import ApiRoute
 from app.api.schemas.base import Page
 from app.api.schemas.job import EventView
@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.5
 _BATCH = 100
 _LARGEST_SEQ = (1 << 63) - 1
 _STREAM = "text/event-stream"
-_RESPONSES = {
+_RESPONSES: Responses = {
     200: content(
         {
             "application/json": {"$ref": "#/components/schemas/Page_EventView_"},

@@ -60,16 +60,15 @@ def once(
     if key is None:
         return make()
     match tx.idempotency.begin(caller.tenant_id, key, _fingerprint(caller, payload)):
-        case ("replay", int(status), headers, str(body)):
-            replayed = {**headers, "Idempotency-Replayed": "true"}
-            return Answer(status, body, replayed)
-        case ("reused", *_):
+        case ("replay", status, headers, body):
+            return Answer(status, body.decode(), headers | {"Idempotency-Replayed": "true"})
+        case ("reused",):
             raise Invalid(
                 "This Idempotency-Key came with another request before.",
                 code="idempotency_key_reused",
                 param="Idempotency-Key",
             )
-        case ("in_flight", *_):
+        case ("in_flight",):
             raise Conflict(
                 "The first request with this Idempotency-Key is still under way.",
                 code="idempotency_key_in_flight",
@@ -78,8 +77,8 @@ def once(
                 headers={"Retry-After": "1"},
             )
     made = make()
-    body = made.body if made.replay is None else made.replay
-    tx.idempotency.finish(caller.tenant_id, key, made.status, made.headers, body)
+    kept = made.body if made.replay is None else made.replay
+    tx.idempotency.finish(caller.tenant_id, key, made.status, made.headers, kept.encode())
     return made
 
 

@@ -10,7 +10,7 @@ from app.api.callers import JobReader, JobWriter
 from app.api.context import Caller
 from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.job_filters import ids_of, metadata_of
-from app.api.openapi import headers, problems
+from app.api.openapi import Responses, headers, problems
 from app.api.paging import After, Limit, page
 from app.api.planning import plan_of
 from app.api.route import ApiRoute
@@ -25,16 +25,20 @@ from app.store.database import Transaction
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ApiRoute)
 
-_ACCEPTED = headers(Location="The job.", Retry_After="Seconds until a look is worth while.")
-_ENDED = {200: {"model": JobView, "description": "`Prefer: wait` was given, and it has ended."}}
-_UNCHANGED = {304: {"description": "It is as `If-None-Match` knows it."}}
+_ACCEPTED: Responses = {
+    202: {"headers": headers(Location="The job.", Retry_After="Seconds until a look pays.")}
+}
+_ENDED: Responses = {
+    200: {"model": JobView, "description": "`Prefer: wait` was given, and it has ended."}
+}
+_UNCHANGED: Responses = {304: {"description": "It is as `If-None-Match` knows it."}}
 
 
 @router.post(
     "",
     status_code=202,
     response_model=JobView,
-    responses=_ENDED | {202: {"headers": _ACCEPTED}} | problems(409, 413, 415),
+    responses=_ENDED | _ACCEPTED | problems(409, 413, 415),
 )
 async def create_job(
     body: JobRequest,
@@ -155,7 +159,7 @@ def cancel_job(job_id: str, caller: JobWriter) -> JobView:
     "/{job_id}/retry",
     status_code=202,
     response_model=JobView,
-    responses={202: {"headers": _ACCEPTED}} | problems(404, 409),
+    responses=_ACCEPTED | problems(404, 409),
 )
 def retry_job(job_id: str, caller: JobWriter, key: IdempotencyKey = None) -> Response:
     """Make a new job of the same spec and seed, which names this one in `retry_of`."""

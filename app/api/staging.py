@@ -5,29 +5,17 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge
+from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge, Unavailable
 from app.domain.records import Part
+from app.store.blobs import full_disk
 
 _CHUNK = 1 << 20
 _FOLDER = "uploads"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@contextmanager
-def full_disk_is_a_problem() -> Iterator[None]:
-    """Turn the system's "no space" into OutOfSpace."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise OutOfSpace("The disk is full; nothing of this request was kept.") from error
-        raise
 
 
 class Staging:
@@ -57,9 +45,9 @@ class Staging:
         temporary = folder / f"{number}.{uuid4().hex}.partial"
         part = ReceivedPart(temporary, folder / str(number))
         try:
-            with full_disk_is_a_problem(), temporary.open("xb", buffering=0) as file:
+            with full_disk(), temporary.open("xb", buffering=0) as file:
                 await _write(stream, file, part, expected)
-                await asyncio.to_thread(os.fsync, file.fileno())
+                await asyncio.to_thread(_sync, file)
         except BaseException:
             part.discard()
             raise
@@ -82,7 +70,7 @@ class Staging:
         whole = folder / f"whole.{uuid4().hex}.partial"
         digest = hashlib.sha256()
         try:
-            with full_disk_is_a_problem(), whole.open("xb") as out:
+            with full_disk(), whole.open("xb") as out:
                 for part in parts:
                     _append(folder / str(part.number), out, digest, part)
         except BaseException:
@@ -145,6 +133,16 @@ async def _write(
         raise BadRequest(
             f"The part has {part.bytes} bytes, {expected} were expected.", code="wrong_length"
         )
+
+
+def _sync(file: IO[bytes]) -> None:
+    """Make the part outlive a power cut; where the disk does not confirm it, it is not tried again."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise Unavailable("The disk did not confirm the part; send it again.") from error
 
 
 def _append(source: Path, out: IO[bytes], whole: "hashlib._Hash", part: Part) -> None:

@@ -10,7 +10,8 @@ from app.api.schemas.problem import ProblemView
 from app.domain.records import DatasetState
 from app.domain.specs import Columns, DatasetFormat
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+LONGEST_NAME = 200
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 UploadId = Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
 
 

@@ -1,0 +1,76 @@
+"""Health tells the truth about what stands behind the API."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.queue import Bell
+from app.settings import Settings
+from app.store.blobs import LocalBlobs
+from app.store.database import Store
+from tests.app.api.conftest import BOTH_DATABASES, dataset, upload
+
+
+@BOTH_DATABASES
+def test_a_whole_service_is_ready(anonymous: TestClient) -> None:
+    assert anonymous.get("/healthz").json() == {"status": "ok"}
+    ready = anonymous.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "status": "ready",
+        "checks": {"store": "ok", "blobs": "ok", "queue": "ok"},
+    }
+
+
+def without_redis(settings: Settings, store: Store, blobs: LocalBlobs, tmp_path: Path) -> FastAPI:
+    return create_app(
+        settings, store=store, blobs=blobs, bell=Bell(f"unix://{tmp_path}/nobody.sock")
+    )
+
+
+def test_without_a_queue_it_is_degraded_and_still_takes_jobs(
+    settings: Settings, store: Store, blobs: LocalBlobs, tmp_path: Path, client: TestClient
+) -> None:
+    app = without_redis(settings, store, blobs, tmp_path)
+    lonely = TestClient(app, headers=client.headers)
+    ready = lonely.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.headers["content-type"] == "application/problem+json"
+    assert (ready.json()["code"], ready.json()["checks"]["queue"]) == ("degraded", "unreachable")
+    assert ready.headers["retry-after"]
+    assert dataset(lonely)["state"] == "processing"
+
+
+def test_without_a_store_nothing_but_life_is_answered(
+    settings: Settings, blobs: LocalBlobs, redis_url: str, tmp_path: Path
+) -> None:
+    nowhere = Store(f"sqlite:///{tmp_path}/no/such/folder/db")
+    client = TestClient(create_app(settings, store=nowhere, blobs=blobs, bell=Bell(redis_url)))
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").json()["checks"]["store"] == "unreachable"
+    answer = client.get("/v1/jobs", headers={"Authorization": "Bearer cv_abc"})
+    assert answer.status_code == 503
+    assert answer.json()["retryable"] is True
+    assert answer.headers["retry-after"]
+    assert "cultivar_store_up 0.0" in client.get("/metrics").text
+
+
+def test_figures_count_requests_by_route_and_jobs_by_state(client: TestClient) -> None:
+    made = dataset(client)
+    client.get(f"/v1/jobs/{made['job_id']}")
+    client.get("/nowhere")
+    text = client.get("/metrics").text
+    assert (
+        'cultivar_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="200"} 1.0'
+    ) in text
+    assert 'route="none",status="404"' in text
+    assert made["job_id"] not in text
+    assert 'cultivar_jobs{state="queued"} 1.0' in text
+    assert 'cultivar_queued_tasks{task_class="cpu"} 1.0' in text
+
+
+def test_figures_count_the_bytes_received(client: TestClient) -> None:
+    upload(client, b"x" * 1234)
+    assert "cultivar_upload_bytes_total 1234.0" in client.get("/metrics").text
