@@ -16,10 +16,6 @@ class Register:
             blobs, tenant_id=tenant_id, sha256=sha256, bytes=size, created_at=self._work.now()
         )
 
-    def has(self, tenant_id: str, sha256: str) -> bool:
-        mine = (blobs.c.tenant_id == tenant_id, blobs.c.sha256 == sha256)
-        return self._work.row(select(blobs.c.sha256).where(*mine)) is not None
-
     def stored_bytes(self, tenant_id: str) -> int:
         """Return how many bytes a tenant's blobs have together."""
         total = select(func.coalesce(func.sum(blobs.c.bytes), 0))

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
 from app.domain.ids import new_id
 from app.domain.problems import Conflict, NotFound
 from app.domain.records import Part, Upload, UploadState
+from app.store.register import Register
 from app.store.tables import upload_parts, uploads
 from app.store.work import Work
 
@@ -83,6 +84,7 @@ class Uploads:
         if upload is None or upload.blob != blob:
             self._refuse(tenant_id, upload_id)
         assert upload is not None
+        Register(self._work).add(tenant_id, blob, size)
         return upload
 
     def delete(self, tenant_id: str, upload_id: str) -> bool:

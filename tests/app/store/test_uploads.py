@@ -28,6 +28,7 @@ def test_completing_twice_is_completing_once(store: Store, tenant: str) -> None:
         first = tx.uploads.complete(tenant, upload.id, SHA, 30)
         assert tx.uploads.complete(tenant, upload.id, SHA, 30) == first
         assert (first.state, first.blob) == (UploadState.COMPLETE, SHA)
+        assert tx.blobs.stored_bytes(tenant) == 30
         with pytest.raises(Conflict):
             tx.uploads.complete(tenant, upload.id, OTHER, 30)
         with pytest.raises(Conflict):
