@@ -5,6 +5,7 @@ Run it by itself with ``uvicorn app.main:create_app --factory``; `python -m app`
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 
@@ -31,6 +32,7 @@ from app.api.metrics import Metrics
 from app.api.sweeping import sweep_forever
 from app.api.trained import model_routes
 from app.queue import Bell
+from app.reconcile import Reconciler
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
@@ -72,11 +74,14 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if own_store:
             await asyncio.to_thread(services.store.migrate)
+        stop = threading.Event()
+        reconciler = Reconciler(services.store, services.bell, settings)
+        reconciling = asyncio.create_task(asyncio.to_thread(reconciler.run_forever, stop))
         sweeping = asyncio.create_task(sweep_forever(services))
         yield
+        stop.set()
         sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        await asyncio.gather(reconciling, sweeping, return_exceptions=True)
         if own_store:
             services.store.close()
 

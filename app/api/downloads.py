@@ -78,8 +78,7 @@ def blob_response(asked: Conditions, caller: Caller, file: Download) -> Response
     status = 200 if part is None else 206
     if asked.is_head or start == end:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
-    # Asked before the first byte goes out: a blob that is gone is a 500, not a broken body.
-    caller.blobs.size(caller.tenant_id, file.sha256)
+    # Opened before the answer begins: a blob that is gone is a 404, not a broken body.
     body = caller.blobs.open_range(caller.tenant_id, file.sha256, start, end)
     return StreamingResponse(body, status, headers, file.media_type)
 

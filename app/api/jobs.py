@@ -17,6 +17,7 @@ from app.api.route import ApiRoute
 from app.api.schemas.base import Page
 from app.api.schemas.job import JobRequest, JobView, ValidationView
 from app.api.submitting import RETRY_AFTER, Inputs, again, evaluation, new_job, ring, unfinished
+from app.api.text_encoders import check_models
 from app.api.waiting import ended, preferred_wait
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobState
 from app.domain.problems import Conflict, NotFound
@@ -61,6 +62,7 @@ async def create_job(
 
 
 def _submit(caller: Caller, key: str | None, body: JobRequest) -> tuple[Answer, str]:
+    check_models(caller.services.settings, body.spec)
     with caller.store.write() as tx:
 
         def make() -> Answer:
@@ -81,6 +83,7 @@ def _accepted(job: Job) -> Answer:
 @router.post("/validate", responses=problems(413, 415))
 def validate_job(body: JobRequest, caller: JobReader) -> ValidationView:
     """Show what a job would be: the resolved spec, its inputs and its plan. Nothing is made."""
+    check_models(caller.services.settings, body.spec)
     with caller.store.read() as tx:
         inputs = list(Inputs(tx, caller.tenant_id).of(body.spec))
         plan = plan_of(tx, caller.tenant_id, body.spec)

@@ -4,16 +4,14 @@ from fastapi import APIRouter
 
 from app.api.callers import AnyCaller
 from app.api.route import ApiRoute
-from app.api.schemas.method import Methods, MethodView, ModelInfo
+from app.api.schemas.method import Methods, MethodView
+from app.api.text_encoders import text_encoders
 from app.domain.specs import SampleSpec
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
 
 router = APIRouter(prefix="/v1/methods", tags=["methods"], route_class=ApiRoute)
 
-_TEXT_ENCODER = ModelInfo(
-    id="all-MiniLM-L6-v2", role="text encoder of class names", licence="Apache-2.0"
-)
 _METHODS = (
     MethodView(
         kind="gelda",
@@ -25,7 +23,7 @@ _METHODS = (
         modalities=["embedding"],
         takes=["dataset"],
         gives=["generator", "synthetic latents", "classifier", "report"],
-        models=[_TEXT_ENCODER],
+        models=[],
         spec_schema=GeldaSpec.model_json_schema(),
     ),
     MethodView(
@@ -52,6 +50,12 @@ _METHODS = (
 
 
 @router.get("")
-def list_methods(caller: AnyCaller) -> Methods:  # noqa: ARG001 (the key is what is asked for)
-    """List the kinds of job and what each spec may say."""
-    return Methods(data=list(_METHODS))
+def list_methods(caller: AnyCaller) -> Methods:
+    """List the kinds of job, what each spec may say, and the models it may name."""
+    encoders = text_encoders(caller.services.settings)
+    return Methods(
+        data=[
+            method.model_copy(update={"models": encoders}) if method.kind == "gelda" else method
+            for method in _METHODS
+        ]
+    )

@@ -80,17 +80,32 @@ def _from_http(error: HTTPException) -> Problem:
 
 
 def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """Return the first error, in its place; the others are counted."""
+    """Return one error, in its place; other fields at fault are counted."""
     if not errors:
         return Invalid("The request is not valid.")
-    # An unknown field often explains the others, so it goes first.
-    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
-    param = _param(first["loc"])
-    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-    if first["type"] == "extra_forbidden":
+    chosen = _telling(errors)
+    param = _param(chosen["loc"])
+    others = {_param(error["loc"]) for error in errors}
+    others = {other for other in others if not (param or "").startswith(other or "")}
+    more = f" ({len(others)} more at fault)" if others else ""
+    if chosen["type"] == "extra_forbidden":
         return Invalid(f"There is no such field here{more}.", code="unknown_field", param=param)
-    message = str(first["msg"]).removeprefix("Value error, ")[:_LONGEST_DETAIL]
+    message = str(chosen["msg"]).removeprefix("Value error, ")[:_LONGEST_DETAIL]
     return Invalid(f"{message}{more}.", param=param)
+
+
+def _telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the error that explains most.
+
+    An unknown field often explains the others. Of a union each member complains, and the one that
+    the caller meant does so deepest inside.
+    """
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            return error
+    start = _param(errors[0]["loc"]) or ""
+    within = [error for error in errors if (_param(error["loc"]) or "").startswith(start)]
+    return max(within, key=lambda error: len(_param(error["loc"]) or ""))
 
 
 def _param(location: Sequence[str | int]) -> str | None:

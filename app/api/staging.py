@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge, Unavailable
 from app.domain.records import Part
-from app.store.blobs import full_disk
+from app.store.blob_files import full_disk
 
 _CHUNK = 1 << 20
 _FOLDER = "uploads"

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from starlette.testclient import TestClient
 
 from app.domain.problems import JobFailure
 from app.domain.tasks import Effects, NewModel
+from app.main import create_app
+from app.queue import Bell
+from app.settings import Settings
 from app.store.database import Store
 from tests.app.api.conftest import BOTH_DATABASES, dataset, ready_dataset, upload, work
 from tests.app.api.test_problems import assert_problem
@@ -222,6 +226,36 @@ def test_inputs_must_be_of_use(client: TestClient, store: Store) -> None:
     assert_problem(client.post("/v1/jobs", json=vectors), 422, "upload_incomplete")
     vectors["spec"]["classes"]["upload"] = upload(client, name="v.npz")
     submit(client, vectors)
+
+
+@pytest.mark.parametrize(
+    "model", ["someone/model", "../etc", "/models/x", "https://evil.example/m", "unlisted"]
+)
+def test_a_model_that_is_not_listed_is_refused(
+    client: TestClient, store: Store, model: str
+) -> None:
+    body = gelda(ready_dataset(client, store))
+    body["spec"]["classes"] = {"source": "names", "model": model}
+    problem = assert_problem(client.post("/v1/jobs", json=body), 422, "model_not_allowed")
+    assert problem["param"] == "spec.classes.model"
+
+
+def test_listed_models_may_be_named(
+    api_settings: Settings, client: TestClient, store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "owl-encoder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    settings = api_settings.model_copy(update={"models": str(folder.parent)})
+    app = create_app(settings, store=store, blobs=client.app.state.services.blobs, bell=Bell(None))
+    other = TestClient(app, headers=client.headers)
+    (method,) = [one for one in other.get("/v1/methods").json()["data"] if one["kind"] == "gelda"]
+    listed = [model["id"] for model in method["models"]]
+    assert listed == ["all-MiniLM-L6-v2", "owl-encoder"]
+    body = gelda(ready_dataset(other, store))
+    for model in listed:
+        body["spec"]["classes"] = {"source": "names", "model": model}
+        submit(other, body)
 
 
 def test_a_generator_can_be_named_by_its_job_or_itself(client: TestClient, store: Store) -> None:

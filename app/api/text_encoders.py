@@ -1,0 +1,44 @@
+"""Which text encoders a spec may name: the allow-list, as the API can know it without loading any."""
+
+import os
+from pathlib import Path
+
+from app.api.schemas.method import ModelInfo
+from app.domain.problems import Invalid
+from app.domain.specs import SampleSpec
+from app.settings import Settings
+from models.classifiers.spec import ClassifierSpec
+from models.gelda.spec import GeldaSpec, NameVectors
+
+_ROLE = "text encoder of class names"
+_PACKAGED = ModelInfo(id="all-MiniLM-L6-v2", role=_ROLE, licence="Apache-2.0")
+
+
+def text_encoders(settings: Settings) -> list[ModelInfo]:
+    """Return the packaged encoder and the operator's own: the folders in `Settings.models`."""
+    folders = filter(None, settings.models.split(os.pathsep))
+    own = {path.parent.name for folder in folders for path in Path(folder).glob("*/config.json")}
+    return [
+        _PACKAGED,
+        *(
+            ModelInfo(id=name, role=_ROLE, licence="as in its folder")
+            for name in sorted(own - {_PACKAGED.id})
+        ),
+    ]
+
+
+def check_models(settings: Settings, spec: GeldaSpec | SampleSpec | ClassifierSpec) -> None:
+    """Refuse a model that is not on the list; a name is never taken for a path or an address.
+
+    Raises:
+        Invalid: ``model_not_allowed``.
+    """
+    if not isinstance(spec, GeldaSpec) or not isinstance(spec.classes, NameVectors):
+        return
+    allowed = [model.id for model in text_encoders(settings)]
+    if spec.classes.model not in allowed:
+        raise Invalid(
+            f"This text encoder is not on the service's list: {', '.join(allowed)}.",
+            code="model_not_allowed",
+            param="spec.classes.model",
+        )
