@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from models.evaluation import plots
 from models.evaluation.latent_map import LatentMap
+from models.evaluation.verdict import signed
 
 
 def render(report: Mapping[str, Any], latents: LatentMap | None = None) -> str:
@@ -47,8 +48,8 @@ def _template() -> Template:
 
 
 def _signed(value: float | None, places: int = 1) -> str:
-    """A number with its sign and a true minus; an en dash for none."""
-    return "–" if value is None else f"{value:+.{places}f}".replace("-", "−")
+    """An en dash for what there is not, e.g. a group without a class."""
+    return "–" if value is None else signed(value, places)
 
 
 def _best_values(report: Mapping[str, Any]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from models.evaluation.latent_map import LatentMap
 from models.evaluation.result import METHOD
 from models.evaluation.svg import FAINT, INK, figure_svg
+from models.evaluation.verdict import signed
 
 GROUP_COLOURS = {"many": "#4a86c5", "medium": "#c98a1b", "few": "#cf4f6b"}
 STANDING_COLOURS = {"ahead": "#1f9d7a", "level": "#c98a1b", "behind": "#cf4f6b"}
@@ -33,12 +34,14 @@ def comparisons(report: Mapping[str, Any]) -> str:
     rows = [row for row in report["comparisons"] if row["difference"] is not None][::-1]
     metric = report["verdict"]["metric"].replace("_", " ")
 
+    reach = _reach(rows)
+
     def draw(axes: Axes) -> None:
         for place, row in enumerate(rows):
-            colour = STANDING_COLOURS[row["standing"]]
-            axes.plot([row["low"], row["high"]], [place, place], color=colour, lw=2.4)
-            axes.plot(row["difference"], place, "o", color=colour, ms=6)
+            _compared(axes, place, row, reach)
         axes.axvline(0, color=INK, lw=0.9)
+        lowest = min(row["low"] for row in rows)
+        axes.set_xlim(max(-reach, min(1.3 * lowest, -0.15 * reach)), reach)
         axes.set_yticks(range(len(rows)), [shorten(row["label"], 32) for row in rows])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(visible=False, axis="y")
@@ -47,6 +50,27 @@ def comparisons(report: Mapping[str, Any]) -> str:
     return figure_svg(
         draw, name="comparisons", title="GeLDA against each control", height=1 + 0.3 * len(rows)
     )
+
+
+def _reach(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Half the axis: all rows, unless one lies so far out that the rest would be a blot at zero."""
+    ends = sorted(max(abs(row["low"]), abs(row["high"]), 0.5) for row in rows)
+    return float(1.12 * min(ends[-1], 4 * ends[len(ends) // 2]))
+
+
+def _compared(axes: Axes, place: int, row: Mapping[str, Any], reach: float) -> None:
+    colour = STANDING_COLOURS[row["standing"]]
+    if abs(row["difference"]) < reach:
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, lw=2.4)
+        axes.plot(row["difference"], place, "o", color=colour, ms=6)
+        return
+    # Beyond the axis: an arrow at its end, and the figure in words.
+    side = 1 if row["difference"] > 0 else -1
+    axes.plot(side * 0.97 * reach, place, ">" if side > 0 else "<", color=colour, ms=7)
+    axes.text(
+        side * 0.94 * reach, place, signed(row["difference"]), color=INK,
+        fontsize=8.5, va="center", ha="right" if side > 0 else "left",
+    )  # fmt: skip
 
 
 def gains(report: Mapping[str, Any]) -> str | None:

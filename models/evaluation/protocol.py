@@ -52,7 +52,7 @@ def choose(
     """Temperature and share by `val`: temperatures at the smallest share, then the other shares.
 
     Every control that adds rows chooses its share in the same way, on the same rows. Ties go to
-    the setting named first. Without validation rows the first temperature and the whole plan stand.
+    the temperature named first and to the larger share. Without validation rows the first temperature and the whole plan stand.
 
     Args:
         data: the parted real rows; `test` is not looked at.
@@ -101,10 +101,15 @@ def choose(
             attempt(name, None, share, trainer.augmented(name, share_of(plan, share)))
     return Choice(
         best,
-        max((t for t in trials if t.arm == METHOD), key=lambda trial: trial.value).share,
-        {c: max((t for t in trials if t.arm == c), key=lambda t: t.value).share for c in controls},
+        _best_share(trials, METHOD),
+        {name: _best_share(trials, name) for name in controls},
         tuple(trials),
     )
+
+
+def _best_share(trials: Sequence[Trial], arm: str) -> float:
+    """Ties go to more rows: the control's usual form, and the plan that was asked for."""
+    return max((t for t in trials if t.arm == arm), key=lambda t: (t.value, t.share)).share
 
 
 def evaluate(

@@ -62,7 +62,8 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         },
         "comparisons": [_comparison(result, name) for name in result.intervals],
         "interval": (
-            f"95 %, paired, hierarchical bootstrap with {DRAWS} draws over {result.seeds} seeds and, "
+            f"95 %, paired, hierarchical bootstrap with {DRAWS} draws over "
+            f"{result.seeds} seed{'' if result.seeds == 1 else 's'} and, "
             + (
                 "within class, over test rows"
                 if result.data.test.group is None

@@ -28,7 +28,7 @@ LABELS = {
     "smote": "SMOTE",
     "gaussian_1": "Gaussian ×1",
     "gaussian_2": "Gaussian ×2",
-    "label_shift": "label shift, post hoc",
+    "label_shift": "post-hoc label shift",
     "nearest_class_mean": "nearest class mean",
     "one_hot": "GeLDA, one-hot vectors",
     "shuffled_vectors": "GeLDA, shuffled vectors",

@@ -12,12 +12,19 @@ SEMANTIC = ("one_hot", "shuffled_vectors")
 
 def points(value: float) -> str:
     """A difference of two shares as signed percentage points, with a true minus."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return signed(100 * value)
+
+
+def signed(value: float, places: int = 1) -> str:
+    """A number with its sign, a true minus, and no sign for what rounds to zero."""
+    text = f"{value:+.{places}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def bracket(interval: Interval) -> str:
     """The 95 % interval in percentage points."""
-    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]".replace("-", "−")
+    low, high = (signed(100 * value).lstrip("+") for value in (interval.low, interval.high))
+    return f"[{low}, {high}]"
 
 
 def verdict(result: Result) -> dict[str, Any]:
