@@ -100,33 +100,36 @@ def fit(x: np.ndarray, y: np.ndarray, n_classes: int, related: Tensor, spec: Lat
     for z, labels in rows.chunks():
         means.index_add_(0, labels, z)
     means /= counts.clamp(min=1)[:, None]
-    whiten, colour = _whitening(_covariance(rows, means, counts))
-    worth = spec.shrinkage * prior_rows(means @ whiten.T, counts, live=int((scale > 0).sum()))
+    S = _covariance(rows, means, counts)
+    whiten, colour = _whitening(S)
+    worth = spec.shrinkage * prior_rows(means, counts, S)
     centres = shrink_means(means, counts, related, worth)
     gain = torch.where(counts > 1, (counts / (counts - 1).clamp(min=1)).sqrt(), 0.0)
     parts = (mean, scale, means, centres, gain, whiten, colour)
     return Latents(root, *(part.float() for part in parts))
 
 
-def prior_rows(whitened: Float[Tensor, "k dim"], counts: Float[Tensor, " k"], live: int) -> float:
+def prior_rows(
+    means: Float[Tensor, "k dim"], counts: Float[Tensor, " k"], S: Float[Tensor, "dim dim"]
+) -> float:
     """Return the variance within classes over that between them, as a number of rows.
 
     Under a Gaussian prior for class means, a mean of n rows deserves the weight n/(n + this number)
-    (James & Stein 1961; Efron & Morris 1973). Classes far apart compared to their spread give a
-    small one: there even a single row says where its class lies.
+    (Efron & Morris 1973). Classes far apart compared to their spread give a small one: there even a
+    single row says where its class lies.
 
     Args:
-        whitened: class means in units of the spread within classes.
+        means: class means of the standardised rows.
         counts: rows a class.
-        live: dimensions that are not constant.
+        S: covariance within classes.
     """
     seen = counts > 0
-    if int(seen.sum()) < 2 or live == 0:
+    if int(seen.sum()) < 2:
         return 0.0
-    between = whitened[seen].var(dim=0).sum() / live
+    within = float(S.trace())
     # The means of few rows differ by chance as well, by 1/n of the spread within a class.
-    between = between - (1 / counts[seen]).mean()
-    return 1 / max(float(between), 0.01)
+    between = float(means[seen].var(dim=0).sum()) - within * float((1 / counts[seen]).mean())
+    return within / max(between, 0.01 * within, 1e-12)
 
 
 def shrink_means(

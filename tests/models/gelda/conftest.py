@@ -1,6 +1,5 @@
-"""Small data for GeLDA's tests."""
+"""Small data for GeLDA's tests, and a generator trained on them in a fraction of a second."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,37 +7,52 @@ import numpy as np
 import pytest
 
 from models.gelda.method import Generator, train
-from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec
-
-DATASET = "ds_" + "0" * 32
+from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
 
 
-def small_spec(**parts: Any) -> GeldaSpec:
-    """A generator that trains in a fraction of a second."""
-    parts.setdefault("denoiser", DenoiserSpec(width=32, blocks=2))
-    parts.setdefault("objective", ObjectiveSpec(steps=12, batch_size=32, checkpoint_steps=5))
-    return GeldaSpec(dataset=DATASET, **parts)
+class Trainer:
+    """Trains small generators on rows around well separated centres."""
 
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
 
-def long_tail(counts: tuple[int, ...], dim: int = 6, seed: int = 0) -> tuple[Any, Any]:
-    """Rows around one centre a class, 3 away from each other's, with a covariance that is not I."""
-    rng = np.random.default_rng(seed)
-    centres = 3 * rng.standard_normal((len(counts), dim))
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    y = np.repeat(np.arange(len(counts)), counts)
-    x = centres[y] + rng.standard_normal((len(y), dim)) @ mixing
-    return x.astype(np.float32), y.astype(np.int64)
+    def rows(self, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of 6 dimensions, one centre a class, a covariance that is not I."""
+        rng = np.random.default_rng(0)
+        centres = 3 * rng.standard_normal((len(counts), 6))
+        mixing = rng.standard_normal((6, 6)) / np.sqrt(6)
+        y = np.repeat(np.arange(len(counts)), counts)
+        x = centres[y] + rng.standard_normal((len(y), 6)) @ mixing
+        return x.astype(np.float32), y.astype(np.int64)
+
+    def __call__(
+        self,
+        counts: tuple[int, ...] = (40, 12, 3),
+        *,
+        x: Any = None,
+        names: int | None = None,
+        vectors: Any = None,
+        batch_size: int | None = None,
+        shrinkage: float = 1.0,
+        **parts: Any,
+    ) -> Generator:
+        """Train with ``counts`` rows a class; ``parts`` are parts of the spec."""
+        parts.setdefault("denoiser", DenoiserSpec(width=32, blocks=2))
+        parts.setdefault("objective", ObjectiveSpec(steps=12, batch_size=32, checkpoint_steps=5))
+        parts.setdefault("latents", LatentSpec(shrinkage=shrinkage))
+        rows, y = self.rows(counts)
+        return train(
+            rows if x is None else x,
+            y,
+            classes=[f"class {i}" for i in range(names or len(counts))],
+            vectors=vectors,
+            spec=GeldaSpec(dataset="ds_" + "0" * 32, **parts),
+            seed=5,
+            scratch=self._scratch,
+            batch_size=batch_size,
+        )
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> Callable[..., Generator]:
-    """Train on rows with ``counts`` rows a class; more arguments go to `train`."""
-
-    def build(counts: tuple[int, ...] = (40, 12, 3), **more: Any) -> Generator:
-        x, y = long_tail(counts)
-        more.setdefault("spec", small_spec())
-        more.setdefault("vectors", None)
-        names = [f"class {i}" for i in range(len(counts))]
-        return train(x, y, classes=names, seed=5, scratch=tmp_path, **more)
-
-    return build
+def trained(tmp_path: Path) -> Trainer:
+    return Trainer(tmp_path)

@@ -86,14 +86,14 @@ def test_rows_of_a_class_are_worth_more_the_more_there_are() -> None:
 
 
 def test_classes_far_apart_need_no_prior() -> None:
-    counts = torch.full((50,), 10.0).double()
+    counts, eye = torch.full((50,), 10.0).double(), torch.eye(40).double()
     g = torch.Generator().manual_seed(0)
     unit = torch.randn(50, 40, generator=g).double()
     noise = torch.randn(50, 40, generator=g).double() / 10**0.5
-    assert latents.prior_rows(10 * unit + noise, counts, 40) == pytest.approx(0.01, rel=0.2)
-    assert latents.prior_rows(unit + noise, counts, 40) == pytest.approx(1, rel=0.2)
-    assert latents.prior_rows(noise, counts, 40) > 20
-    assert latents.prior_rows(unit[:1], counts[:1], 40) == 0
+    assert latents.prior_rows(10 * unit + noise, counts, eye) == pytest.approx(0.01, rel=0.2)
+    assert latents.prior_rows(unit + noise, counts, eye) == pytest.approx(1, rel=0.2)
+    assert latents.prior_rows(noise, counts, eye) > 20
+    assert latents.prior_rows(unit[:1], counts[:1], eye) == 0
 
 
 def test_a_scarce_class_borrows_from_the_class_of_like_vector() -> None:
