@@ -147,10 +147,11 @@ class LatentSpec(Part):
     model: Literal["residual", "direct"] = "residual"
     """`residual` models whitened residuals around class means; `direct` the latents themselves."""
 
-    prior_rows: Annotated[float, Field(ge=0, le=1000)] = 5.0
-    """How many rows the other classes are worth in the estimate of a class's mean: those of like
-    vectors, or all alike where vectors are learned. 0 takes every mean as it is. `residual`
-    only.
+    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 3.0
+    """How far means of scarce classes are drawn to those of classes with like vectors, or to the
+    middle where vectors are learned. 1 is the empirical Bayes estimate, 0 takes every mean as
+    it is; latents of an encoder that was trained on the very rows need more, 10 to 15.
+    `residual` only.
     """
 
 
