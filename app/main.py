@@ -4,12 +4,12 @@ Run it by itself with ``uvicorn app.main:create_app --factory``; `python -m app`
 """
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from app.api import (
@@ -59,36 +59,20 @@ def create_app(
         bell: by default the one of the settings; without a Redis it rings nobody.
     """
     settings = settings or Settings()
-    own_store = store is None
-    store = store or Store(settings.database)
+    records = store or Store(settings.database)
     services = Services(
         settings=settings,
-        store=store,
+        store=records,
         blobs=blobs or open_blobs(settings.blobs, settings.home),
         bell=bell or Bell(settings.redis_url),
-        authenticator=Authenticator(store),
-        metrics=Metrics(store),
+        authenticator=Authenticator(records),
+        metrics=Metrics(records),
     )
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if own_store:
-            await asyncio.to_thread(services.store.migrate)
-        stop = threading.Event()
-        reconciler = Reconciler(services.store, services.bell, settings)
-        reconciling = asyncio.create_task(asyncio.to_thread(reconciler.run_forever, stop))
-        sweeping = asyncio.create_task(sweep_forever(services))
-        yield
-        stop.set()
-        sweeping.cancel()
-        await asyncio.gather(reconciling, sweeping, return_exceptions=True)
-        if own_store:
-            services.store.close()
 
     app = FastAPI(
         title="Cultivar",
         version=VERSION,
-        lifespan=lifespan,
+        lifespan=_lifespan(services, owns_store=store is None),
         docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; see app.api.reference
         redoc_url=None,
         redirect_slashes=False,
@@ -97,7 +81,20 @@ def create_app(
     app.state.services = services
     problems.install(app)
     app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
-    routers = (
+    routers = _routers()
+    for router in routers:
+        app.include_router(router)
+    openapi.install(app, routers)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the function's name: stable, and fit for the methods of a generated client."""
+    return route.name
+
+
+def _routers() -> tuple[APIRouter, ...]:
+    return (
         uploads.router,
         datasets.router,
         jobs.router,
@@ -110,12 +107,30 @@ def create_app(
         health.router,
         reference.router,
     )
-    for router in routers:
-        app.include_router(router)
-    openapi.install(app, routers)
-    return app
 
 
-def _operation_id(route: APIRoute) -> str:
-    """Return the function's name: stable, and fit for the methods of a generated client."""
-    return route.name
+def _lifespan(
+    services: Services, *, owns_store: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what runs beside the requests: putting back what was lost, sweeping staged parts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if owns_store:
+            await asyncio.to_thread(services.store.migrate)
+        stop = threading.Event()
+        reconciler = Reconciler(services.store, services.bell, services.settings)
+        reconciling = threading.Thread(
+            target=reconciler.run_forever, args=(stop,), name="reconciler", daemon=True
+        )
+        reconciling.start()
+        sweeping = asyncio.create_task(sweep_forever(services))
+        yield
+        stop.set()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        await asyncio.to_thread(reconciling.join)
+        if owns_store:
+            services.store.close()
+
+    return lifespan

@@ -1,6 +1,5 @@
 """Parts of uploads on disk: written beside their place, renamed when whole, joined at the end."""
 
-import asyncio
 import errno
 import hashlib
 import os
@@ -9,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from starlette.concurrency import run_in_threadpool
 
 from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge, Unavailable
 from app.domain.records import Part
@@ -47,7 +48,7 @@ class Staging:
         try:
             with full_disk(), temporary.open("xb", buffering=0) as file:
                 await _write(stream, file, part, expected)
-                await asyncio.to_thread(_sync, file)
+                await run_in_threadpool(_sync, file)
         except BaseException:
             part.discard()
             raise
@@ -125,10 +126,10 @@ async def _write(
         if part.bytes + len(pending) > expected:
             raise TooLarge(f"The part has more than the {expected} bytes it must have.")
         if len(pending) >= _CHUNK:
-            await asyncio.to_thread(part.write, file, bytes(pending))
+            await run_in_threadpool(part.write, file, bytes(pending))
             pending.clear()
     if pending:
-        await asyncio.to_thread(part.write, file, bytes(pending))
+        await run_in_threadpool(part.write, file, bytes(pending))
     if part.bytes != expected:
         raise BadRequest(
             f"The part has {part.bytes} bytes, {expected} were expected.", code="wrong_length"

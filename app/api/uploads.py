@@ -140,6 +140,7 @@ async def complete_upload(upload_id: str, caller: DatasetWriter) -> UploadView:
     """Join the parts and check the whole; a second call answers the same."""
     # A client that gave up waiting and asks again must not start the joining twice.
     async with _completing.of(upload_id):
+        # In asyncio's own few threads: long joinings must not take those that requests are served by.
         upload = await asyncio.to_thread(_complete, caller, upload_id)
     return UploadView.model_validate(upload)
 

@@ -175,6 +175,12 @@ def test_an_ingest_job_is_not_repeated(client: TestClient, store: Store) -> None
     assert_problem(client.post(f"/v1/jobs/{made['job_id']}/retry"), 409, "not_retryable")
 
 
+def test_a_deadline_passes_without_any_worker(client: TestClient, store: Store) -> None:
+    body = gelda(ready_dataset(client, store), deadline_seconds=0.1)
+    path = f"/v1/jobs/{submit(client, body)['id']}"
+    wait_for(lambda: client.get(path).json()["state"] == "expired")
+
+
 def test_a_dry_run_shows_the_plan_and_makes_nothing(client: TestClient, store: Store) -> None:
     response = client.post("/v1/jobs/validate", json=gelda(ready_dataset(client, store)))
     assert response.status_code == 200
