@@ -41,8 +41,8 @@ def test_a_log_gets_a_line_a_change_and_not_one_a_poll(capsys):
     lines(job("running", ("train", 100, 100), ("choose", 1, 8)))
     lines(job("succeeded", ("train", 100, 100), ("choose", 8, 8)))
     assert capsys.readouterr().err.splitlines() == [
-        "gelda job_1 · running, about 9 s left · train 0/100",
-        "gelda job_1 · running · choose 1/8",
+        "gelda job_1 · running, about 9 s left · train 0%",
+        "gelda job_1 · running · choose 12%",
         "gelda job_1 · succeeded",
     ]
 

@@ -144,7 +144,7 @@ class JobLines:
         if what == self._last and time.monotonic() - self._told < self.SECONDS:
             return
         self._last, self._told = what, time.monotonic()
-        step = f" · {steps[0].code} {steps[0].value:g}/{steps[0].max:g}" if steps else ""
+        step = f" · {steps[0].code} {steps[0].value / steps[0].max:.0%}" if steps else ""
         print(headline(job) + step, file=sys.stderr, flush=True)
 
 
