@@ -4,8 +4,10 @@ import argparse
 import logging
 import sys
 import threading
+import time
 
-from app.queue import Bell
+from app.domain.problems import Unavailable
+from app.queue import CLASSES, Bell
 from app.reconcile import Reconciler
 from app.settings import Settings
 from app.store.blobs import open_blobs
@@ -13,7 +15,7 @@ from app.store.database import Store
 from workers.listener import Listener
 from workers.parent import Parent
 
-CLASSES = ("cpu", "gpu")
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     store = Store(settings.database)
-    store.migrate()
+    _migrate(store, settings.poll_seconds)
     bell = Bell(settings.redis_url)
     # In the blob store's own staging, so that what a task has written becomes a blob by a rename.
     scratch = open_blobs(settings.blobs, settings.home).staging / "scratch"
@@ -47,6 +49,18 @@ def main(arguments: list[str] | None = None) -> int:
             listener.stop()
         store.close()
     return 0
+
+
+def _migrate(store: Store, seconds: float) -> None:
+    """Bring the schema up to date, waiting for a database that is still starting or busy."""
+    while True:
+        try:
+            store.migrate()
+        except Unavailable as error:
+            log.warning("the database does not answer (%s); waiting", error.detail)
+            time.sleep(seconds)
+        else:
+            return
 
 
 def _parse(arguments: list[str] | None, settings: Settings) -> argparse.Namespace:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_LOCK = "lock"
+_LOCK, _NEW = "lock", "new-"
 
 
 class Scratch:
@@ -16,10 +16,12 @@ class Scratch:
     def __init__(self, root: Path, worker_id: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         sweep(root)
-        self._folder = root / worker_id
-        self._folder.mkdir(mode=0o700)
-        self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        new = root / f"{_NEW}{worker_id}"
+        new.mkdir(mode=0o700)
+        self._lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # Under its name only once it is locked, so that no one sweeps it in between.
+        self._folder = new.rename(root / worker_id)
 
     @contextlib.contextmanager
     def folder(self, name: str) -> Iterator[Path]:
@@ -40,10 +42,12 @@ def sweep(root: Path) -> list[str]:
     """Remove the folders of workers that are no more; return their names."""
     swept = []
     for folder in root.iterdir():
+        if folder.name.startswith(_NEW):
+            continue
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # being made by another worker at this moment, or gone already
+            continue  # another worker has swept it at this moment
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

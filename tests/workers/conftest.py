@@ -72,8 +72,8 @@ class Service:
     tenant: str
     workers: list[Worker] = field(default_factory=list)
 
-    def worker(self, **variables: object) -> Worker:
-        """Start a worker; `variables` are further settings."""
+    def worker(self, *options: str, **variables: object) -> Worker:
+        """Start a worker with these command line options; `variables` are further settings."""
         given = {
             name: getattr(self.settings, name)
             for name in self.settings.model_fields_set
@@ -83,7 +83,7 @@ class Service:
         log = self.settings.home / f"worker-{len(self.workers)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "workers"],
+                [sys.executable, "-m", "workers", *options],
                 env=os.environ | environment,
                 stderr=file,
                 stdout=file,

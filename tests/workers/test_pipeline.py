@@ -112,6 +112,40 @@ def test_a_chain_runs_on_postgresql_too(
     assert len(table) == 30 + 48
 
 
+def vectors_upload(service: Service, names: list[str]) -> str:
+    """Upload an npz with a vector a name; return the upload's id."""
+    file = io.BytesIO()
+    vectors = np.random.default_rng(0).standard_normal((len(names), 6)).astype(np.float32)
+    np.savez(file, vectors=vectors, classes=np.array(names))
+    data = file.getvalue()
+    blob = service.blobs.put_bytes(service.tenant, data)
+    with service.store.write() as tx:
+        upload = tx.uploads.create(service.tenant, "vectors.npz", len(data), None, 1 << 20)
+        tx.uploads.complete(service.tenant, upload.id, blob.sha256, len(data))
+    return upload.id
+
+
+def test_the_callers_own_class_vectors_are_used_and_measured_against_others(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    controls = ["one_hot", "shuffled_vectors", "nearest_class_mean"]
+    evaluate = EVALUATE | {"controls": controls}
+    jobs = []
+    for names in (["class 2", "class 0", "another", "class 1"], ["class 0", "class 1"]):
+        classes = {"source": "upload", "upload": vectors_upload(service, names)}
+        spec = tiny | {"dataset": dataset, "classes": classes}
+        jobs.append(service.job(spec, evaluate=evaluate, inputs=(ingest,)))
+    good, bad = (service.wait(job) for job in jobs)
+    assert good.state is JobState.SUCCEEDED, good.error
+    report = json.loads(service.read(good.id, "report.json"))
+    assert {row["name"] for row in report["table"]["rows"]} == {"real", "gelda", *controls}
+    assert bad.error is not None
+    assert bad.error["code"] == "class_vectors_mismatch"
+    assert "class 2" in bad.error["detail"]
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [("empty.npz", "empty_file"), ("pickle.npy", "unsafe_pickle"), ("one.npz", "class_too_small")],
