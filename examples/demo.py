@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from cultivar import Client, CultivarError
-from cultivar.specs import EvaluateSpec, Gelda
 from longtailed_digits import write
 from rich.console import Console
+
+from cultivar import Client, CultivarError
+from cultivar.specs import EvaluateSpec, Gelda
 
 SEEDS = 5
 
