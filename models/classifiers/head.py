@@ -52,7 +52,8 @@ class HeadNetwork(nn.Module):
             nn.init.kaiming_normal_(self.body.weight, nonlinearity="relu", generator=generator)
             nn.init.zeros_(self.body.bias)
         if self.kind == "cosine":
-            nn.init.normal_(self.weight, generator=generator)
+            # Of unit length: the longer a weight, the less a step of Adam turns it.
+            nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         z = (x - self.mean) / self.scale
