@@ -1,6 +1,5 @@
 """Classifier heads on latents: linear, cosine and one hidden layer, with their standardisation."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.checkpoints import load_model, save_model
 from models.classifiers.spec import HeadSpec
 
 FORMAT = "cultivar-head/1"
@@ -120,14 +119,7 @@ class Head:
 
     def save(self, folder: Path) -> None:
         """Write `head.safetensors` and `config.json`; each appears whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        draft = folder / "head.safetensors.part"
-        save_file(weights, draft, metadata={"format": FORMAT})
-        draft.replace(folder / "head.safetensors")
-        draft = folder / "config.json.part"
-        draft.write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
-        draft.replace(folder / "config.json")
+        save_model(folder, "head", self.network.state_dict(), self.config)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
@@ -136,14 +128,14 @@ class Head:
         Raises:
             ValueError: the folder holds another format.
         """
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights, config = load_model(folder, "head", device)
         if config.get("format") != FORMAT:
             raise ValueError(f"expected a head of format {FORMAT}, found {config.get('format')!r}")
         spec = HeadSpec.model_validate(config["spec"])
         network = HeadNetwork(config["dim"], config["n_classes"], spec.head, spec.hidden)
-        network.load_state_dict(load_file(folder / "head.safetensors"))
+        network.to(device).load_state_dict(weights)
         return cls(
-            network.to(device),
+            network,
             dim=config["dim"],
             n_classes=config["n_classes"],
             spec=spec,

@@ -22,9 +22,18 @@ REFERENCE_ROWS = 10_000
 """The size of the training set that `epochs` refers to."""
 
 
+PRIOR_ROWS = 10.0
+"""Default penalty times real rows: a prior on the weights that data outweigh as they grow."""
+
+
 def optimiser_steps(spec: HeadSpec) -> int:
     """Steps of every arm, however many rows it trains on: else the larger set wins by training."""
     return math.ceil(spec.epochs * REFERENCE_ROWS / spec.batch_size)
+
+
+def weight_decay(spec: HeadSpec, n_real: int) -> float:
+    """The L2 penalty of every arm on ``n_real`` real rows; the mean loss has the weight 1."""
+    return min(1.0, PRIOR_ROWS / n_real) if spec.weight_decay is None else spec.weight_decay
 
 
 def fit_head(
@@ -80,7 +89,7 @@ def fit_head(
         )
     else:
         loss = _plain_loss(network, latents, labels, spec, generator)
-    _descend(network, loss, spec, should_stop)
+    _descend(network, loss, spec, weight_decay(spec, n_real), should_stop)
     return Head(network, dim=x.shape[1], n_classes=n_classes, spec=spec, classes=classes)
 
 
@@ -150,7 +159,11 @@ def _adjusted_loss(
 
 
 def _descend(
-    network: HeadNetwork, loss: Loss, spec: HeadSpec, should_stop: Callable[[], bool]
+    network: HeadNetwork,
+    loss: Loss,
+    spec: HeadSpec,
+    penalty: float,
+    should_stop: Callable[[], bool],
 ) -> None:
     steps = optimiser_steps(spec)
     # Adam with the penalty in the gradient, and a short memory of squares: heads on balanced mixes
@@ -159,7 +172,7 @@ def _descend(
         network.parameters(),
         lr=spec.learning_rate,
         betas=(0.9, 0.99),
-        weight_decay=spec.weight_decay,
+        weight_decay=penalty,
     )
     for step in range(steps):
         if should_stop():

@@ -28,8 +28,10 @@ class HeadSpec(Part):
     learning_rate: Annotated[float, Field(le=1, gt=0)] = 0.01
     """Peak rate of Adam, with cosine decay to zero."""
 
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
-    """L2 penalty on all weights, in the gradient."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    """L2 penalty on all weights, in the gradient; by default 10 / real training rows, which is
+    one Gaussian prior on the weights for every size of data (scikit-learn's C = 0.1).
+    """
 
     synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Weight of the mean loss on added rows beside that on real ones, under `logit_adjusted`."""
