@@ -120,7 +120,7 @@ def resolve(spec: GeldaSpec, *, n: int, dim: int) -> tuple[DenoiserSpec, Objecti
     """Return network and objective with every default that depends on the data filled in."""
     width = spec.denoiser.width or min(1536, max(256, 2 * dim))
     blocks = spec.denoiser.blocks or (3 + sum(n >= step for step in (30_000, 100_000, 300_000)))
-    steps = spec.objective.steps or round(min(100_000, max(300, 10 * math.sqrt(n))))
+    steps = spec.objective.steps or round(min(100_000, max(500, 10 * math.sqrt(n))))
     return (
         spec.denoiser.model_copy(update={"width": width, "blocks": blocks}),
         spec.objective.model_copy(update={"steps": steps}),

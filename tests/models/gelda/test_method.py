@@ -190,7 +190,7 @@ def test_noise_uses_all_64_bits_of_its_seed() -> None:
 def test_defaults_grow_with_the_data() -> None:
     spec = GeldaSpec(dataset="ds_" + "0" * 32)
     small, large = resolve(spec, n=200, dim=64), resolve(spec, n=400_000, dim=1024)
-    assert (small[0].width, small[0].blocks, small[1].steps) == (256, 3, 300)
+    assert (small[0].width, small[0].blocks, small[1].steps) == (256, 3, 500)
     assert (large[0].width, large[0].blocks, large[1].steps) == (1536, 6, 6325)
     given = spec.model_copy(update={"objective": ObjectiveSpec(steps=7)})
     assert resolve(given, n=200, dim=64)[1].steps == 7
