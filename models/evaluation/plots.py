@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,11 @@ def comparisons(report: Mapping[str, Any]) -> str:
 
 def _reach(rows: Sequence[Mapping[str, Any]]) -> float:
     """Half the axis: all rows, unless one lies so far out that the rest would be a blot at zero."""
-    ends = sorted(max(abs(row["low"]), abs(row["high"]), 0.5) for row in rows)
-    return float(1.12 * min(ends[-1], 4 * ends[len(ends) // 2]))
+    ends = sorted(max(abs(row["low"]), abs(row["high"]), 2.0) for row in rows)
+    for near, far in pairwise(ends[len(ends) // 2 :]):
+        if far > 3 * near:
+            return float(1.12 * near)
+    return float(1.12 * ends[-1])
 
 
 def _compared(axes: Axes, place: int, row: Mapping[str, Any], reach: float) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.classifiers.spec import HeadSpec
-from models.classifiers.train import class_shares, fit_head, optimiser_steps
+from models.classifiers.train import class_shares, fit_head, optimiser_steps, weight_decay
 from models.errors import Interrupted
 
 QUICK = HeadSpec(epochs=2)
@@ -93,3 +93,17 @@ def test_arguments_that_do_not_fit_are_refused(rows, n_real):
 
 def test_a_class_without_rows_has_a_share_above_zero():
     np.testing.assert_allclose(class_shares(np.array([0, 0, 2]), 3), [0.5, 0.25, 0.25])
+
+
+def test_the_default_penalty_fades_as_real_rows_grow_and_a_given_one_does_not():
+    assert [weight_decay(HeadSpec(), n) for n in (2, 100, 10_000)] == [1.0, 0.1, 0.001]
+    assert weight_decay(HeadSpec(weight_decay=0.03), 100) == 0.03
+
+
+def test_added_rows_do_not_weaken_the_penalty():
+    x, y = long_tail()
+    again = np.concatenate([x, x]), np.concatenate([y, y])
+    alone = fit_head(x, y, 2, HeadSpec(epochs=5), 0)
+    doubled = fit_head(*again, 2, HeadSpec(epochs=5), 0, n_real=len(y))
+    norms = [float(head.network.weight.detach().norm()) for head in (alone, doubled)]
+    assert norms[1] == pytest.approx(norms[0], rel=0.05)
