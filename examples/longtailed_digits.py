@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LARGEST, SMALLEST = 80, 4
-VAL_PER_CLASS, TEST_PER_CLASS = 30, 60
+LARGEST, SMALLEST = 95, 5
+VAL_PER_CLASS = 20
 
 
 def tail_sizes(classes: int, largest: int = LARGEST, smallest: int = SMALLEST) -> list[int]:
@@ -20,8 +20,7 @@ def write(path: Path, seed: int = 0) -> list[int]:
     """Write npz with x, y, x_val, y_val, x_test, y_test, classes; return training rows a class.
 
     Rows are 64 pixel intensities from 0 to 16, float32: an embedding of 64 dimensions as far as
-    the service is concerned. Validation (30 a class) and test (60 a class) are balanced and
-    disjoint from the training rows.
+    the service is concerned. 20 others a class are for validation, all the rest for the test.
     """
     x, y = load_digits(return_X_y=True)
     rng = np.random.default_rng(seed)
@@ -29,9 +28,9 @@ def write(path: Path, seed: int = 0) -> list[int]:
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
     for label, size in enumerate(sizes):
         rows = rng.permutation(np.flatnonzero(y == label))
-        parts["test"].append(rows[:TEST_PER_CLASS])
-        parts["val"].append(rows[TEST_PER_CLASS : TEST_PER_CLASS + VAL_PER_CLASS])
-        parts["train"].append(rows[TEST_PER_CLASS + VAL_PER_CLASS :][:size])
+        parts["train"].append(rows[:size])
+        parts["val"].append(rows[size : size + VAL_PER_CLASS])
+        parts["test"].append(rows[size + VAL_PER_CLASS :])
     arrays: dict[str, np.ndarray] = {"classes": np.array(NAMES)}
     for split, chosen in parts.items():
         rows = np.concatenate(chosen)
