@@ -18,6 +18,7 @@ from cultivar import Client, CultivarError
 from cultivar.specs import EvaluateSpec, Gelda
 
 SEEDS = 5
+STEPS = 1000
 
 
 def main() -> int:
@@ -51,7 +52,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with connect(arguments) as client:
         console.print(f"[bold]2[/bold] a service is ready at {client.base_url}")
         dataset = client.datasets.upload(data, name="digits, long-tailed")
-        spec = Gelda(dataset=dataset, match="largest", seed=arguments.seed)
+        spec = Gelda(
+            dataset=dataset,
+            match="largest",
+            latents={"model": "direct"},  # pixels: docs/decisions/13-demo.md
+            objective={"steps": STEPS},
+            seed=arguments.seed,
+        )
         job = client.jobs.create(spec, evaluate=EvaluateSpec(seeds=SEEDS))
         console.print(f"[bold]3[/bold] {job.id}: train, choose on validation, sample, evaluate")
         job.wait()
