@@ -93,6 +93,7 @@ def get_job_report(
             response = blob_response(asked, caller, _download(artifact))
             response.headers["Content-Security-Policy"] = _REPORT_POLICY
             response.headers["Content-Disposition"] = "inline"
+            response.headers["Vary"] = "Accept"  # one address, two forms that are kept for long
             return response
     raise NotFound("report")
 

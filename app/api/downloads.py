@@ -66,9 +66,9 @@ def blob_response(asked: Conditions, caller: Caller, file: Download) -> Response
     }
     if matches(asked.if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    if caller.services.settings.redirect_downloads and (
-        address := caller.blobs.presign(caller.tenant_id, file.sha256)
-    ):
+    # Such an address is signed for GET alone, so HEAD is answered here.
+    redirects = caller.services.settings.redirect_downloads and not asked.is_head
+    if redirects and (address := caller.blobs.presign(caller.tenant_id, file.sha256)):
         return Response(status_code=302, headers={"Location": address, "Cache-Control": "no-store"})
     part = byte_range(asked.range_for(headers["ETag"]), file.bytes)
     start, end = part or (0, file.bytes)

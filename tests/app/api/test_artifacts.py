@@ -158,6 +158,7 @@ def test_the_report_comes_as_data_or_as_a_page(client: TestClient, job_id: str) 
     assert client.get(path).json() == {"verdict": "It helps."}
     page = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["vary"] == "Accept"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.text == "<p>It helps.</p>"
 
@@ -191,6 +192,7 @@ def test_an_object_store_hands_its_bytes_out_itself(
     response = client.get(path, follow_redirects=False)
     assert response.status_code == 302
     assert response.headers["location"].endswith(artifact["sha256"])
+    assert client.head(path, follow_redirects=False).status_code == 200
     quiet = services.settings.model_copy(update={"redirect_downloads": False})
     object.__setattr__(services, "settings", quiet)
     assert client.get(path, follow_redirects=False).status_code == 200
