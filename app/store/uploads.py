@@ -78,7 +78,8 @@ class Uploads:
         done = update(uploads).where(
             *_mine(tenant_id, upload_id), uploads.c.state == UploadState.RECEIVING
         )
-        values = {"state": UploadState.COMPLETE, "blob": blob, "bytes": size}
+        # What was promised has been found; where nothing was, this is what the client learns.
+        values = {"state": UploadState.COMPLETE, "blob": blob, "sha256": blob, "bytes": size}
         self._work.run(done.values(**values, touched_at=self._work.now()))
         upload = self.get(tenant_id, upload_id)
         if upload is None or upload.blob != blob:
@@ -89,7 +90,9 @@ class Uploads:
 
     def delete(self, tenant_id: str, upload_id: str) -> bool:
         """Forget an upload; False if there is none."""
-        if self._work.row(select(uploads.c.id).where(*_mine(tenant_id, upload_id))) is None:
+        # Locked, so that a part which comes in now is before the delete, or finds no upload.
+        mine = select(uploads.c.id).where(*_mine(tenant_id, upload_id)).with_for_update()
+        if self._work.row(mine) is None:
             return False
         self._work.run(delete(upload_parts).where(upload_parts.c.upload_id == upload_id))
         return self._work.run(delete(uploads).where(*_mine(tenant_id, upload_id))) == 1

@@ -1,5 +1,7 @@
 """Uploads, part by part."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -55,6 +57,26 @@ def test_a_deleted_upload_is_gone_with_its_parts(store: Store, tenant: str) -> N
         assert tx.uploads.delete(tenant, upload.id)
         assert tx.uploads.get(tenant, upload.id) is None
         assert not tx.uploads.delete(tenant, upload.id)
+
+
+def test_an_upload_that_is_deleted_as_a_part_comes_in_is_gone_with_it(
+    store: Store, tenant: str
+) -> None:
+    with store.write() as tx:
+        upload = tx.uploads.create(tenant, "x.npz", 30, None, 10)
+
+    def delete() -> bool:
+        with store.write() as tx:
+            return tx.uploads.delete(tenant, upload.id)
+
+    with ThreadPoolExecutor(1) as other:
+        with store.write() as tx:
+            tx.uploads.record_part(tenant, upload.id, 1, 10, SHA)
+            deleting = other.submit(delete)
+            time.sleep(0.3)  # it has looked, and waits for this transaction to end
+        assert deleting.result()
+    with store.read() as tx:
+        assert tx.uploads.get(tenant, upload.id) is None
 
 
 def test_only_unfinished_uploads_grow_stale(store: Store, tenant: str) -> None:
