@@ -100,6 +100,27 @@ def _check_classifier(service: Service, job_id: str) -> None:
     assert {"head.safetensors", "config.json", "card.md"} <= set(service.artifacts(job_id))
 
 
+def test_rows_of_a_generator_that_has_seen_what_is_held_out_are_told_as_such(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    """Without `evaluate` it trains on every row; drawing anew from it hides that from nobody."""
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    spec = tiny | {"dataset": dataset}
+    gelda = service.job(spec, evaluate={"enabled": False}, inputs=(ingest,))
+    sample = service.job(
+        {"kind": "sample", "generator": gelda, "plan": {"per_class": 3}}, inputs=(gelda,)
+    )
+    classifier = service.job(
+        {"kind": "classifier", "dataset": dataset, "mix": [gelda, sample], "head": {"epochs": 1}},
+        evaluate={"seeds": 1},
+        inputs=(ingest, gelda, sample),
+    )
+    assert service.wait(classifier).state is JobState.SUCCEEDED
+    caveats = json.loads(service.read(classifier, "report.json"))["caveats"]
+    assert [caveat.split()[0] for caveat in caveats] == [gelda, sample]
+
+
 def test_a_chain_runs_on_postgresql_too(
     on_postgresql: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:

@@ -20,6 +20,7 @@ from models.evaluation.splits import TEST, VAL
 from models.gelda.plan import derived_seed
 from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, training_rows
+from workers.pipelines.drawing import Meter
 from workers.pipelines.manifest import artifact, kept_artifacts, write_card, write_manifest
 from workers.pipelines.outputs import read_synthetic
 from workers.task import TaskRun
@@ -112,8 +113,9 @@ def _fit_arms(
     task: TaskRun, spec: HeadSpec, arms: dict[str, _Rows], *, classes: Sequence[str], seeds: int
 ) -> dict[str, list[Head]]:
     heads: dict[str, list[Head]] = {name: [] for name in arms}
+    meter = Meter(task)
     for number, (name, seed) in enumerate((n, s) for n in arms for s in range(seeds)):
-        task.progress(number, seeds * len(arms))
+        meter.heads(number, seeds * len(arms))
         heads[name].append(
             fit_head(
                 arms[name].x,
@@ -125,10 +127,10 @@ def _fit_arms(
                 n_real=len(arms[REAL].y),
                 classes=classes,
                 device=task.device,
-                should_stop=task.should_stop,
+                should_stop=meter.should_stop,
             )
         )
-    task.progress(seeds * len(arms), seeds * len(arms))
+    meter.heads(seeds * len(arms), seeds * len(arms))
     return heads
 
 

@@ -102,7 +102,7 @@ def _chosen(
         seed=task.claim.seed,
         device=task.device,
         on_progress=meter.heads,
-        should_stop=task.should_stop,
+        should_stop=meter.should_stop,
     )
 
 
@@ -130,7 +130,11 @@ def publish(task: TaskRun) -> Effects:
     spec = GeldaSpec.model_validate(task.claim.spec)
     earlier = task.claim.earlier
     trained, evaluated = earlier["train"][0], earlier["evaluate"][0]
-    config = trained["config"] | {"sampler": _sampler(task, spec).model_dump(mode="json")}
+    trained_on = {"dataset": spec.dataset, "splits": trained["splits"]["sha256"]}
+    config = trained["config"] | {
+        "sampler": _sampler(task, spec).model_dump(mode="json"),
+        "trained_on": trained_on,
+    }
     rows = gather(task, earlier.get("sample", []), config["dim"])
     classifier = evaluated.get("classifier")
     return publish_latents(
@@ -141,8 +145,5 @@ def publish(task: TaskRun) -> Effects:
         more=kept_artifacts(evaluated.get("files", {})),
         generator=NewModel(trained["generator"], config),
         classifier=None if classifier is None else NewModel(**classifier),
-        summary={
-            "trained_on": {"dataset": spec.dataset, "splits": trained["splits"]["sha256"]},
-            **evaluated.get("summary", {}),
-        },
+        summary={"trained_on": trained_on, **evaluated.get("summary", {})},
     )

@@ -64,7 +64,7 @@ def _measured(task: TaskRun, data: EvaluationData, synthetic: tuple[Latents, Lab
         },
         device=task.device,
         on_progress=meter.heads,
-        should_stop=task.should_stop,
+        should_stop=meter.should_stop,
     )
 
 

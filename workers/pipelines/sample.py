@@ -34,6 +34,8 @@ def publish(task: TaskRun) -> Effects:
         rows,
         config=config | {"sampler": _sampler(task).model_dump(mode="json")},
         output=_spec(task).output,
+        # For a classifier that is given these rows: which rows it must not be measured on.
+        summary={"trained_on": config["trained_on"]},
     )
 
 
