@@ -55,7 +55,7 @@ class Upload:
     """A file on its way in.
 
     Attributes:
-        sha256: what the client said the whole file has, if it did.
+        sha256: what the client said the whole file has, if it did; once complete, what it has.
         blob: the blob's sha-256 once complete.
     """
 

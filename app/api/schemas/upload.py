@@ -42,6 +42,8 @@ class UploadView(View):
     bytes: int
     part_bytes: int
     sha256: str | None
+    """Hex sha-256 of the whole file: the promised one, if any; once complete, that of the bytes kept."""
+
     state: UploadState
     created_at: datetime
     parts: list[PartView]

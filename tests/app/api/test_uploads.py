@@ -86,6 +86,12 @@ def test_an_upload_resumes_from_the_parts_received(client: TestClient) -> None:
     assert client.post(f"/v1/uploads/{begun['id']}/complete").status_code == 200
 
 
+def test_a_complete_upload_tells_the_hash_that_nobody_promised(client: TestClient) -> None:
+    assert begin(client)["sha256"] is None
+    completed = client.get(f"/v1/uploads/{upload(client, CONTENT)}").json()
+    assert completed["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
 def test_an_empty_file_is_a_file(client: TestClient) -> None:
     assert client.get(f"/v1/uploads/{upload(client, b'')}").json()["state"] == "complete"
 
