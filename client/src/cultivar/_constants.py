@@ -16,6 +16,8 @@ CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 30.0
 WRITE_TIMEOUT: Final = 30.0
 POOL_TIMEOUT: Final = 30.0
+# But completing an upload answers when its parts are joined and checked: bytes a second, at worst.
+SLOWEST_JOIN: Final = 20_000_000
 
 # Retries of one exchange: exponential with jitter, unless the service says `Retry-After`.
 MAX_RETRIES: Final = 4

@@ -19,6 +19,7 @@ from cultivar._constants import (
     LONGEST_RETRY,
     LONGEST_RETRY_AFTER,
     MAX_RETRIES,
+    READ_TIMEOUT,
     RETRY_FACTOR,
     RETRY_STATUSES,
 )
@@ -49,7 +50,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One HTTP request; with a sink, a successful answer's body goes there."""
+    """One HTTP request; with a sink, a successful answer's body goes there.
+
+    Attributes:
+        read_timeout: seconds of silence after which the answer is given up.
+    """
 
     method: str
     path: str
@@ -58,6 +63,7 @@ class Send:
     body: Body | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     sink: Sink | None = None
+    read_timeout: float = READ_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)

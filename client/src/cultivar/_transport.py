@@ -11,7 +11,6 @@ import httpx
 from cultivar._constants import (
     CONNECT_TIMEOUT,
     POOL_TIMEOUT,
-    READ_TIMEOUT,
     WRITE_TIMEOUT,
     __version__,
 )
@@ -21,16 +20,11 @@ from cultivar._settings import Connection
 
 T = TypeVar("T")
 
-_TIMEOUT = httpx.Timeout(
-    connect=CONNECT_TIMEOUT, read=READ_TIMEOUT, write=WRITE_TIMEOUT, pool=POOL_TIMEOUT
-)
-
 
 def _options(connection: Connection) -> dict[str, Any]:
     """Return what both httpx clients are made with."""
     return {
         "base_url": connection.base_url,
-        "timeout": _TIMEOUT,
         "follow_redirects": True,  # to a presigned address; httpx drops the key on another origin
         # A proxy named in the environment cannot reach this machine's loopback.
         "trust_env": not connection.loopback,
@@ -54,6 +48,9 @@ def _request(send: Send, content: Any) -> dict[str, Any]:
         "json": send.json,
         "content": content,
         "headers": headers,
+        "timeout": httpx.Timeout(
+            connect=CONNECT_TIMEOUT, read=send.read_timeout, write=WRITE_TIMEOUT, pool=POOL_TIMEOUT
+        ),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cultivar._constants import READ_TIMEOUT, SLOWEST_JOIN
 from cultivar._digests import digest_field, read_slice, sha256_slice
 from cultivar._exceptions import ConfigurationError, NotFoundError
 from cultivar._exchange import Flow, Send, Work, exchange, new_key
@@ -86,7 +87,15 @@ def upload_file(path: Path, on_hashed: OnBytes, on_sent: OnBytes) -> Flow[Upload
         yield from _put_part(upload, number, FileSlice(path, start, length, on_sent))
     if upload.state == "complete":
         return upload
-    done = yield from exchange(Send("POST", f"/v1/uploads/{upload.id}/complete", headers=new_key()))
+    # A retry does not join twice: the service has it wait for the first and answers the same.
+    done = yield from exchange(
+        Send(
+            "POST",
+            f"/v1/uploads/{upload.id}/complete",
+            headers=new_key(),
+            read_timeout=READ_TIMEOUT + size / SLOWEST_JOIN,
+        )
+    )
     return Upload.model_validate(done.json())
 
 
