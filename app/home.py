@@ -30,9 +30,15 @@ def lock_home(home: Path) -> Iterator[None]:
 
     Raises:
         HomeTaken: another process holds it; its pid is named.
+        StackError: it cannot be made or written to.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StackError(
+            f"{home} cannot be the home: {error.strerror}; name another --home"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,8 @@
 """How a job comes to be: its inputs are found, its row is written, the bell is rung."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.api.context import Caller
 from app.api.schemas.job import InputView, JobRequest
@@ -51,7 +52,7 @@ class Inputs:
         if dataset is None:
             raise _not_found("dataset", param)
         if dataset.state is DatasetState.FAILED:
-            raise _failed("dataset", param)
+            raise _ended("dataset", dataset.state, dataset.error, param)
         maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
         return InputView(id=dataset_id, param=param, state=dataset.state, job_id=maker)
 
@@ -80,7 +81,7 @@ class Inputs:
                 param=param,
             )
         if job.state in TERMINAL and job.state not in SUCCESSFUL:
-            raise _failed("job", param)
+            raise _ended("job", job.state, job.error, param)
         maker = None if job.state in SUCCESSFUL else job.id
         return InputView(id=job_id, param=param, state=job.state, job_id=maker)
 
@@ -139,5 +140,7 @@ def _not_found(noun: str, param: str) -> Invalid:
     return Invalid(f"There is no such {noun}.", code="input_not_found", param=param)
 
 
-def _failed(noun: str, param: str) -> Invalid:
-    return Invalid(f"The {noun} has failed.", code="input_failed", param=param)
+def _ended(noun: str, state: str, error: Mapping[str, Any] | None, param: str) -> Invalid:
+    """Return what is said of an input that came to nothing: its own error, to be mended first."""
+    why = f": {error['detail']}" if error else "."
+    return Invalid(f"The {noun} is {state}{why}", code="input_failed", param=param)

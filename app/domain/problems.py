@@ -139,6 +139,21 @@ class JobFailure(Problem):
         return cls(f"An input of this job did not succeed: {what}.", code="input_failed")
 
     @classmethod
+    def job_ended(
+        cls, job_id: str, state: str, error: Mapping[str, Any] | None = None
+    ) -> "JobFailure":
+        """Return what dependents of a job fail with: its own error, which is what is to be mended.
+
+        A job that itself failed for an input hands on the words it was given: the first cause.
+        """
+        if error is None or error["code"] == state:
+            return cls.input_failed(f"job {job_id} ended as {state}")
+        if error["code"] == "input_failed":
+            return cls(error["detail"], code="input_failed")
+        why = f"{error['code']}: {error['detail']}".rstrip(".")
+        return cls.input_failed(f"job {job_id} ended as {state}, {why}")
+
+    @classmethod
     def crash_loop(cls, crashes: int) -> "JobFailure":
         return cls(
             f"Its worker died {crashes} times with no progress in between.", code="crash_loop"

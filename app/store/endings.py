@@ -85,7 +85,7 @@ def end_job(work: Work, job: LockedJob, state: JobState, problem: Problem | None
             for dependent in waiting:
                 _input_succeeded(work, dependent, job_id)
         else:
-            because = JobFailure.input_failed(f"job {job_id} ended as {end}")
+            because = JobFailure.job_ended(job_id, end, why.body() if why else None)
             failed += [(dependent, JobState.FAILED, because) for dependent in waiting]
 
 

@@ -69,7 +69,8 @@ class Jobs:
             if state in TERMINAL - SUCCESSFUL:
                 job = lock_job(self._work, job_id)
                 assert job is not None
-                why = JobFailure.input_failed(f"job {input_id} ended as {state}")
+                error = self._existing(new.tenant_id, input_id).error
+                why = JobFailure.job_ended(input_id, state, error)
                 end_job(self._work, job, JobState.FAILED, why)
                 break
         return self._existing(new.tenant_id, job_id)

@@ -12,6 +12,7 @@ from app.domain.records import ALL_SCOPES
 from app.home import HomeTaken, first_key, lock_home
 from app.settings import Settings
 from app.store.database import Store
+from app.supervisor import StackError
 
 
 def test_a_home_that_is_served_is_refused_with_the_pid(tmp_path: Path) -> None:
@@ -34,6 +35,15 @@ with lock_home(Path({str(tmp_path)!r})):
     holder.wait()
     with lock_home(tmp_path):
         assert (tmp_path / "serve.lock").read_text() == str(os.getpid())
+
+
+def test_a_home_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StackError, match="cannot be the home: Not a directory"),
+        lock_home(tmp_path / "file" / "home"),
+    ):
+        pass
 
 
 def test_the_first_key_is_private_and_can_do_everything(tmp_path: Path) -> None:

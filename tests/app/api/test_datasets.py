@@ -43,7 +43,8 @@ def test_a_failed_dataset_says_why(client: TestClient, store: Store) -> None:
     error = client.get(f"/v1/datasets/{made['id']}").json()["error"]
     assert (error["code"], error["param"]) == ("non_finite_values", "x")
     spec = {"kind": "gelda", "dataset": made["id"]}
-    assert_problem(client.post("/v1/jobs", json={"spec": spec}), 422, "input_failed")
+    told = assert_problem(client.post("/v1/jobs", json={"spec": spec}), 422, "input_failed")
+    assert told["detail"] == "The dataset is failed: Row 118 is NaN."
 
 
 def test_a_dataset_can_be_renamed_and_no_more(client: TestClient) -> None:

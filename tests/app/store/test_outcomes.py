@@ -292,10 +292,15 @@ def test_failure_reaches_everything_downstream(lab: Any) -> None:
     end = lab.job("classifier", inputs=(left.id, right.id))
     beside = lab.job("gelda")
     with lab.store.write() as tx:
-        tx.tasks.fail(tx.tasks.claim(("cpu",), "w", 30).lease, JobFailure("no"))
+        why = JobFailure("Row 118 has NaN.", code="non_finite_values")
+        tx.tasks.fail(tx.tasks.claim(("cpu",), "w", 30).lease, why)
     for job in (left, right, end):
         seen = lab.see(job.id)
         assert (seen.state, seen.error["code"]) == (JobState.FAILED, "input_failed")
+        assert seen.error["detail"] == (
+            f"An input of this job did not succeed: job {first.id} ended as failed, "
+            "non_finite_values: Row 118 has NaN."
+        )
         assert lab.events(job.id).count("job.failed") == 1
     assert lab.claimed().job_id == beside.id
     assert lab.claim() is None
@@ -317,6 +322,7 @@ def test_a_job_on_a_failed_input_fails_at_once(lab: Any) -> None:
         tx.jobs.request_cancel(lab.tenant, first.id)
     late = lab.job("gelda", inputs=(first.id,))
     assert (late.state, late.error["code"]) == (JobState.FAILED, "input_failed")
+    assert late.error["detail"].endswith(f"job {first.id} ended as canceled.")
     assert lab.claim() is None
 
 
