@@ -92,7 +92,7 @@ class Runner:
             return None
         try:
             return receive_in_parent(self._pipe)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, ValueError) as error:  # the last: it sends what is no message
             raise ChildDied from error
 
     def _send(self, message: Hello | Run | Stop) -> None:

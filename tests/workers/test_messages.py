@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.domain.tasks import Checkpoint, Claim, Effects, Lease, NewArtifact, NewModel, NewTask
+from app.settings import Settings
+from workers.alarm import Alarm
 from workers.messages import (
     Checkpointed,
     Done,
@@ -21,6 +23,7 @@ from workers.messages import (
     send_to_child,
     send_to_parent,
 )
+from workers.runner import ChildDied, Runner
 
 CLAIM = Claim(
     lease=Lease("task_1", 3),
@@ -72,6 +75,16 @@ def test_the_parent_reads_what_the_child_sent(
     here, there = Pipe()
     send_to_parent(there, message)
     assert receive_in_parent(here) == message
+
+
+def test_a_child_that_sends_no_message_counts_as_dead(settings: Settings) -> None:
+    runner, alarm = Runner(settings), Alarm()
+    runner._pipe, there = Pipe()
+    there.send_bytes(b"no message")
+    with pytest.raises(ChildDied):
+        runner.wait(alarm, 5)
+    runner.kill()
+    alarm.close()
 
 
 def test_a_message_of_the_other_direction_is_refused() -> None:
