@@ -1,6 +1,5 @@
 """Every setting of the service, read from `CULTIVAR_*` once and never changed."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,18 +8,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MiB = 1 << 20
 GiB = 1 << 30
-
-
-def cpu_quota() -> int:
-    """Return how many processors this process may use: affinity, then the cgroup's quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cpus = min(cpus, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2, or an unlimited one
-    return cpus
 
 
 class Settings(BaseSettings):
@@ -51,7 +38,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     """Port of the API; 0 takes a free one."""
 
-    allowed_hosts: str = "localhost,127.0.0.1,[::1],testserver"
+    allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     """Host headers that are answered, separated by commas; `*` for any."""
 
     worker_classes: str = "cpu,gpu"

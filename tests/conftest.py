@@ -111,4 +111,5 @@ def settings(tmp_path: Path, redis_url: str) -> Settings:
         heartbeat_seconds=0.3,
         reconcile_seconds=0.2,
         poll_seconds=0.2,
+        allowed_hosts="localhost,127.0.0.1,[::1],testserver",  # the last: Starlette's TestClient
     )

@@ -37,7 +37,7 @@ class Idempotency:
         if self._work.insert_unless_there(idempotency, tenant_id=tenant_id, key=key, **values):
             return ("new",)
         row = self._work.row(select(idempotency).where(*_this(tenant_id, key)).with_for_update())
-        if row is None:  # purged or abandoned between the two statements
+        if row is None:  # purged between the two statements
             return self.begin(tenant_id, key, fingerprint)
         age = now - row["created_at"]
         if age > KEPT or (row["status"] is None and age > ABANDONED):
@@ -56,11 +56,6 @@ class Idempotency:
         """Keep the answer that repetitions get."""
         answer = {"status": status, "headers": headers, "body": body}
         self._work.run(update(idempotency).where(*_this(tenant_id, key)).values(**answer))
-
-    def abandon(self, tenant_id: str, key: str) -> None:
-        """Free a key whose request had no effect, so that it may be tried again."""
-        unfinished = idempotency.c.status.is_(None)
-        self._work.run(delete(idempotency).where(*_this(tenant_id, key), unfinished))
 
     def purge(self) -> int:
         """Forget keys older than a day; returns how many."""
