@@ -79,6 +79,7 @@ def test_a_failed_job_is_an_exit_status(cultivar, tmp_path, arrays):
     ran = cultivar("run", "gelda", "--dataset", path, "--raise-to", 9)
     assert ran.returncode == Exit.JOB_FAILED
     assert "input_failed" in ran.stderr
+    assert "single_class: array 'y' of 'one_class.npz'" in ran.stderr, "the cause is not told"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,9 @@ def test_a_failed_job_is_an_exit_status(cultivar, tmp_path, arrays):
         (["jobs", "list"], {"CULTIVAR_API_KEY": "cv_no"}, Exit.REFUSED, "invalid_key"),
         (["datasets", "upload", "absent.npz"], {}, Exit.USAGE, "absent.npz"),
         (["run", "gelda", "--set", "nonsense"], {}, Exit.USAGE, "NAME=VALUE"),
-        (["run", "gelda", "--raise-to", "3"], {}, Exit.USAGE, "dataset"),
+        (["run", "gelda", "--raise-to", "3"], {}, Exit.USAGE, "dataset: is required"),
+        (["run", "gelda", "--dataset", "no.npz"], {}, Exit.USAGE, "no.npz is neither a file"),
+        (["run", "gelda", "--spec", "absent.json"], {}, Exit.USAGE, "absent.json"),
         (["frobnicate"], {}, Exit.USAGE, "invalid choice"),
     ],
 )
@@ -97,6 +100,35 @@ def test_what_went_wrong_is_said_and_is_an_exit_status(cultivar, words, changes,
     assert ran.returncode == status, ran.stderr
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "objective.steps=-3"], "objective.steps: Input should be greater than"),
+        (["--set", "objective.stepz=3"], "objective.stepz: there is no such field"),
+        (["--raise-to", "9", "--match", "largest"], "and plan is needed; found raise_to, match"),
+    ],
+)
+def test_a_spec_at_fault_is_told_in_a_line_and_before_anything_is_sent(cultivar, file, words, said):
+    ran = cultivar("run", "gelda", "--dataset", file, *words)
+    assert ran.returncode == Exit.USAGE
+    assert said in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1, ran.stderr
+
+
+def test_a_spec_that_is_no_json_is_named(cultivar, tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_text("{bad")
+    ran = cultivar("run", "gelda", "--spec", path)
+    assert (ran.returncode, f"{path} is not JSON" in ran.stderr) == (Exit.USAGE, True)
+
+
+def test_ids_are_whole_however_narrow_the_terminal_is(cultivar, dataset):
+    for words in (["datasets"], ["datasets", "list"]):
+        assert dataset.id in cultivar(*words, COLUMNS="60").stdout
+    assert dataset.job_id in cultivar("jobs", COLUMNS="60").stdout
+    assert cultivar("jobs", "list", "--state", "expired").stdout == "There are no such jobs.\n"
 
 
 def test_a_service_that_is_not_there(cultivar):
@@ -125,7 +157,8 @@ def test_ctrl_c_detaches_from_a_job_that_goes_on(cultivar, environment, dataset,
     assert cultivar("jobs", "cancel", job.id).returncode == Exit.DONE
     waited = cultivar("jobs", "wait", job.id)
     assert waited.returncode == Exit.JOB_FAILED
-    assert "canceled" in waited.stderr
+    assert f"error: {job.id} is canceled\n" in waited.stderr
+    assert "has made no files" in cultivar("jobs", "download", job.id).stderr
 
 
 def test_serve_is_the_servers_own(tmp_path):

@@ -168,7 +168,11 @@ class JobFailed(CultivarError):
         self.param: str | None = error.get("param")
         self.retryable = bool(error.get("retryable", False))
         self.request_id: str | None = error.get("request_id")
-        super().__init__(f"{job_id} {state}, {self.code}: {self.detail}")
+        if self.code == state:  # canceled, expired: the state says it all
+            told = f"{job_id} is {state}" + (f": {error['detail']}" if error.get("detail") else "")
+        else:
+            told = f"{job_id} {state}, {self.code}: {self.detail}"
+        super().__init__(told)
 
 
 class WaitTimeout(CultivarError, TimeoutError):

@@ -44,7 +44,7 @@ class Job(JobView):
         try:
             self.record = self._client.run(wait(self.id, timeout, progress))
         except KeyboardInterrupt:
-            stderr().print(self._detached())
+            stderr().print(self._detached(), markup=False, soft_wrap=True)
             raise
         self.raise_for_state()
         return self

@@ -144,7 +144,9 @@ def download(
     found = {artifact.name: artifact for artifact in (yield from artifacts(job_id))}
     missing = sorted(set(names or ()) - found.keys())
     if missing:
-        raise CultivarError(f"{job_id} made no {', '.join(missing)}; it made {', '.join(found)}")
+        raise CultivarError(
+            f"{job_id} made no {', '.join(missing)}; it made {', '.join(found) or 'no files'}"
+        )
     paths = []
     for name in names if names is not None else found:
         one = found[name]

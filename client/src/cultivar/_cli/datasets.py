@@ -7,28 +7,38 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._handles import Dataset
 
-COLUMNS = ("x", "y", "split", "id", "subdomain", "group", "classes")
+COLUMNS = {
+    "x": "the embeddings; by default x",
+    "y": "the labels; by default y",
+    "split": "train, val or test",
+    "id": "your identifier of a row",
+    "subdomain": "language, site, season …",
+    "group": "what must stay together: speaker, patient …",
+    "classes": "names of the classes; by default classes",
+}
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("datasets", help="upload, list and show datasets")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    parser.set_defaults(command=_list)
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
     upload = verbs.add_parser("upload", help="bring a file (or several, in order) to the service")
     upload.add_argument("files", nargs="+", metavar="FILE", help="npz, npy, safetensors, parquet …")
     upload.add_argument("--name", help="for people; by default the file's name")
     upload.add_argument("--format", help="by default told by the suffix")
-    for column in COLUMNS:
-        upload.add_argument(f"--{column}", metavar="COLUMN", help=f"array or column of {column}")
+    for column, holds in COLUMNS.items():
+        upload.add_argument(f"--{column}", metavar="COLUMN", help=f"array or column of {holds}")
     upload.add_argument("--detach", action="store_true", help="do not wait until it is ready")
     upload.set_defaults(command=_upload)
     listing = verbs.add_parser("list", help="list datasets, newest first")
     listing.set_defaults(command=_list)
-    show = verbs.add_parser("show", help="show what is in a dataset")
-    show.add_argument("dataset")
-    show.set_defaults(command=_show)
+    shown = verbs.add_parser("show", help="show what is in a dataset")
+    shown.add_argument("dataset")
+    shown.set_defaults(command=_show)
 
 
 def columns_of(arguments: argparse.Namespace) -> dict[str, str]:
@@ -49,13 +59,13 @@ def _upload(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _list(client: Client, _arguments: argparse.Namespace) -> None:
-    table = Table("id", "name", "state", "rows", "classes", "made", box=box.SIMPLE_HEAD)
+    table = listing("id", "name", "state", "rows", "classes", "made")
     for dataset in client.datasets.list():
         rows, classes = _size(dataset)
         made = dataset.record.created_at
         when = f"{made:%Y-%m-%d %H:%M}" if made else ""
         table.add_row(dataset.id, dataset.name, dataset.state, rows, classes, when)
-    Console().print(table)
+    show(table, "There are no datasets yet.")
 
 
 def _show(client: Client, arguments: argparse.Namespace) -> None:

@@ -5,23 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from cultivar._cli.listing import listing, show
 from cultivar._client import Client
-from cultivar._progress import headline
+from cultivar._progress import headline, stderr
+from cultivar.specs._requests import KINDS
 
 MOST_LISTED = 50
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("jobs", help="list, show, wait for, cancel and download jobs")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    listing = verbs.add_parser("list", help=f"list the newest {MOST_LISTED} jobs")
-    listing.add_argument("--kind")
-    listing.add_argument("--state")
-    listing.set_defaults(command=_list)
+    parser.set_defaults(command=_list, kind=None, state=None)
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
+    newest = verbs.add_parser("list", help=f"list the newest {MOST_LISTED} jobs")
+    newest.add_argument("--kind", choices=sorted([*KINDS, "ingest"]))
+    newest.add_argument("--state", help="queued, running, succeeded, failed …")
+    newest.set_defaults(command=_list)
     for verb, command, text in (
         ("show", _show, "show a job as JSON"),
         ("wait", _wait, "wait until a job has ended"),
@@ -43,13 +42,13 @@ def add_to(commands: Any) -> None:
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:
-    table = Table("id", "kind", "state", "made", "error", box=box.SIMPLE_HEAD)
+    table = listing("id", "kind", "state", "made", "error")
     jobs = client.jobs.list(kind=arguments.kind, state=arguments.state)
     for job, _ in zip(jobs, range(MOST_LISTED), strict=False):
         made = job.record.created_at
         when = f"{made:%Y-%m-%d %H:%M}" if made else ""
         table.add_row(job.id, job.kind, job.state, when, str((job.error or {}).get("code", "")))
-    Console().print(table)
+    show(table, "There are no such jobs." if arguments.kind or arguments.state else "No jobs yet.")
 
 
 def _show(client: Client, arguments: argparse.Namespace) -> None:
@@ -72,8 +71,11 @@ def _events(client: Client, arguments: argparse.Namespace) -> None:
 
 def _download(client: Client, arguments: argparse.Namespace) -> None:
     job = client.jobs.get(arguments.job)
-    for path in job.download(arguments.to, arguments.names or None):
+    paths = job.download(arguments.to, arguments.names or None)
+    for path in paths:
         print(path)
+    if not paths:
+        stderr().print(f"{job.id} ({job.state}) has made no files.", markup=False)
 
 
 def _report(client: Client, arguments: argparse.Namespace) -> None:

@@ -4,12 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from cultivar import _exceptions as errors
 from cultivar._cli import datasets, jobs, running, serving
 from cultivar._client import Client
 from cultivar._constants import __version__
 from cultivar._progress import stderr
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 EPILOG = """exit status:
   0    done; a job that was waited for succeeded
@@ -56,6 +62,8 @@ def _guarded(command: "running.Command") -> int:
         return _say(error, Exit.NO_ANSWER)
     except errors.APIError as error:
         return _say(error, Exit.REFUSED)
+    except ValidationError as error:
+        return _say("\n       ".join(map(_fault, error.errors())), Exit.USAGE)
     except (errors.CultivarError, ValueError, OSError) as error:
         return _say(error, Exit.USAGE)
     except KeyboardInterrupt:
@@ -63,9 +71,23 @@ def _guarded(command: "running.Command") -> int:
     return Exit.DONE
 
 
-def _say(error: Exception, status: Exit) -> Exit:
-    stderr().print(f"error: {error}", style="red", markup=False)
+def _say(error: Exception | str, status: Exit) -> Exit:
+    # Not wrapped: what is pasted into a search or an issue has no line breaks of ours in it.
+    stderr().print(f"error: {error}", style="red", markup=False, soft_wrap=True)
     return status
+
+
+def _fault(fault: "ErrorDetails") -> str:
+    """Return one line on a field of a spec: its path, what is wrong, what was found."""
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: there is no such field"
+    if fault["type"] == "missing":
+        return f"{path}: is required"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not path or isinstance(fault["input"], dict | list):
+        return f"{path}: {message}" if path else message
+    return f"{path}: {message}; found {fault['input']!r}"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,17 +2,22 @@
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cultivar import specs
 from cultivar._client import Client
+from cultivar._exceptions import ConfigurationError
 from cultivar._handles import Job
 from cultivar._progress import stderr
 from cultivar.specs._requests import KINDS
 
 Command = Callable[[], None]
+
+_NO_DATASET = f"ds_{0:032x}"
+"""Stands for a dataset that is still a file, while the rest of the spec is looked at."""
 
 
 def add_to(commands: Any) -> None:
@@ -47,19 +52,33 @@ def add_to(commands: Any) -> None:
 
 def _run(client: Client, arguments: argparse.Namespace) -> None:
     fields = _fields(arguments)
-    dataset = arguments.dataset
-    if dataset and not dataset.startswith("ds_") and Path(dataset).exists():
-        fields["dataset"] = client.datasets.upload(dataset)
+    metadata = dict(_pair(text) for text in arguments.metadata)
+    file = _file(fields)
+    # A spec that is at fault shows before gigabytes are sent for it.
+    spec = specs.parse(fields | {"dataset": _NO_DATASET} if file else fields)
+    if file:
+        spec = specs.parse(fields | {"dataset": client.datasets.upload(file)})
     job = client.jobs.create(
-        specs.parse(fields),
+        spec,
         evaluate=False if arguments.no_evaluate else None,
-        metadata=dict(_pair(text) for text in arguments.metadata) or None,
+        metadata=metadata or None,
     )
     if arguments.detach:
         print(job.id)
         return
     job.wait()
     _tell(job, arguments)
+
+
+def _file(fields: dict[str, Any]) -> Path | None:
+    """Return the file that stands where a dataset's id may stand; None where there is an id."""
+    dataset = fields.get("dataset")
+    if not isinstance(dataset, str) or re.fullmatch(r"ds_[0-9a-f]{32}", dataset):
+        return None
+    file = Path(dataset).expanduser()
+    if not file.is_file():
+        raise ConfigurationError(f"{dataset} is neither a file here nor a dataset's id (ds_…)")
+    return file
 
 
 def _tell(job: Job, arguments: argparse.Namespace) -> None:
@@ -74,7 +93,7 @@ def _tell(job: Job, arguments: argparse.Namespace) -> None:
 
 def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the spec's fields: those of the file, then options, then `--set`."""
-    fields: dict[str, Any] = json.loads(arguments.spec.read_text()) if arguments.spec else {}
+    fields = _of_file(arguments.spec) if arguments.spec else {}
     fields["kind"] = arguments.kind
     names = ("dataset", "generator", "mix", "raise_to", "per_class", "match", "multiply", "seed")
     given = {name: getattr(arguments, name) for name in names}
@@ -89,6 +108,16 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
             inner[parent] = dict(found) if isinstance(found, dict) else {}
             inner = inner[parent]
         inner[last] = _value(value)
+    return fields
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f"{path} should hold a JSON object, a spec's fields")
     return fields
 
 

@@ -53,7 +53,9 @@ class Planned(Part):
             return data
         if data.get("plan") is not None or len(lifted) > 1:
             given = ", ".join([*lifted, *(["plan"] if data.get("plan") is not None else [])])
-            raise ValueError(f"exactly one of {', '.join(PLAN_FIELDS)} or plan is needed: {given}")
+            raise ValueError(
+                f"exactly one of {', '.join(PLAN_FIELDS)} and plan is needed; found {given}"
+            )
         return {**data, "plan": PlanSpec.model_validate(lifted)}
 
 
