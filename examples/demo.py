@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         spec = Gelda(
             dataset=dataset,
             match="largest",
-            latents={"model": "direct"},  # pixels: docs/decisions/13-demo.md
+            latents={"model": "direct"},  # pixels: docs/decisions/14-residual-or-direct.md
             objective={"steps": STEPS},
             seed=arguments.seed,
         )
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         counts = np.bincount(y, minlength=len(sizes)).tolist()
         console.print(f"[bold]4[/bold] {len(x)} synthetic latents came back: {counts} a class\n")
         job.download(arguments.out)
-        console.print(str(job.report))
+        print(job.report)
     seconds = time.monotonic() - began
     for name, what in (
         ("report.html", "the report with its plots"),

@@ -216,8 +216,12 @@ def choice(report: Mapping[str, Any]) -> str | None:
     def draw(axes: Axes) -> None:
         for place, trial in enumerate(trials):
             own = trial["arm"] == METHOD
-            share = found["share"] if own else found["control_shares"].get(trial["arm"])
-            taken = trial["share"] == share and trial["temperature"] in (None, found["temperature"])
+            share = found["share"] if own else found["control_shares"].get(trial["arm"], 1.0)
+            taken = (
+                trial["share"] == share
+                and trial["temperature"] in (None, found["temperature"])
+                and trial["penalty"] in (None, found["penalty"])
+            )
             colour = "#1f9d7a" if own else FAINT
             axes.plot(
                 100 * trial["value"], place, "o", ms=7, color=colour, mew=1.6,
@@ -237,5 +241,7 @@ def choice(report: Mapping[str, Any]) -> str | None:
 
 def _trial_label(trial: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     name = shorten(labels.get(trial["arm"], trial["arm"]), 28)
+    if trial["penalty"] is not None:
+        return f"{name}, × {trial['penalty']:g}"
     heat = "" if trial["temperature"] is None else f", temperature {trial['temperature']:g}"
     return f"{name}{heat}, {100 * trial['share']:g} % of the plan"

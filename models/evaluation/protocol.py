@@ -1,4 +1,4 @@
-"""Chosen on `val`, reported on `test`: heads on real rows, with synthetic ones, with the rivals'.
+"""Reported on `test`: heads on real rows, with synthetic ones, with the rivals'.
 
 All arms have the same real rows, optimiser steps and seeds; they differ in the rows they add.
 """
@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from models.classifiers.head import Head
 from models.classifiers.spec import HeadSpec
+from models.evaluation.choosing import TUNED, penalised
 from models.evaluation.controls import (
     AUGMENTING,
-    Added,
     classes_of_one,
     label_shift,
     nearest_class_mean,
@@ -31,85 +31,9 @@ from models.evaluation.result import (
     Labels,
     Latents,
     Result,
-    Trial,
 )
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import Progress, Trainer, first_rows, items, share_of
-
-
-def choose(
-    data: EvaluationData,
-    draw: Draw,
-    plan: Counts,
-    *,
-    head: HeadSpec,
-    spec: EvaluateSpec,
-    seed: int,
-    device: str = "cpu",
-    on_progress: Progress = lambda _done, _total: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Choice:
-    """Temperature and share by `val`: temperatures at the smallest share, then the other shares.
-
-    Every control that adds rows chooses its share in the same way, on the same rows. Ties go to
-    the temperature named first and to the larger share. Without validation rows the first temperature and the whole plan stand.
-
-    Args:
-        data: the parted real rows; `test` is not looked at.
-        draw: the trained generator.
-        plan: planned rows of each class.
-        head: the head and its training.
-        spec: the candidates, controls, seeds and metric.
-        seed: the job's.
-        device: where heads are trained.
-        on_progress: called with heads trained and heads in all.
-        should_stop: read every step; raises Interrupted.
-    """
-    controls = [name for name in spec.controls if name in AUGMENTING]
-    if not len(data.val.y) or not plan.sum():
-        return Choice(spec.temperatures[0], 1.0, dict.fromkeys(controls, 1.0))
-    trainer = Trainer(
-        data, head, seeds=spec.seeds, seed=seed, device=device,
-        on_progress=on_progress, should_stop=should_stop,
-    )  # fmt: skip
-    shares = list(spec.shares)
-    trainer.expected = spec.seeds * (
-        len(spec.temperatures) + len(shares) - 1 + len(controls) * len(shares)
-    )
-    trials: list[Trial] = []
-
-    def attempt(
-        arm: str, temperature: float | None, share: float, add: Callable[[int], Added]
-    ) -> None:
-        value = float(np.mean(trainer.on_val(trainer.fit(add), spec.metric)))
-        trials.append(Trial(arm, temperature, share, value))
-
-    def drawn(temperature: float, share: float) -> Callable[[int], Added]:
-        labels, counters = items(share_of(plan, share))
-        x = np.asarray(draw(labels, counters, temperature), dtype=np.float32)
-        return lambda _seed: (x, labels)
-
-    smallest = min(shares)
-    for temperature in spec.temperatures:
-        attempt(METHOD, temperature, smallest, drawn(temperature, smallest))
-    best = max(trials, key=lambda trial: trial.value).temperature or spec.temperatures[0]
-    for share in shares:
-        if share != smallest:
-            attempt(METHOD, best, share, drawn(best, share))
-    for name in controls:
-        for share in shares:
-            attempt(name, None, share, trainer.augmented(name, share_of(plan, share)))
-    return Choice(
-        best,
-        _best_share(trials, METHOD),
-        {name: _best_share(trials, name) for name in controls},
-        tuple(trials),
-    )
-
-
-def _best_share(trials: Sequence[Trial], arm: str) -> float:
-    """Ties go to more rows: the control's usual form, and the plan that was asked for."""
-    return max((t for t in trials if t.arm == arm), key=lambda t: (t.value, t.share)).share
 
 
 def evaluate(
@@ -153,7 +77,7 @@ def evaluate(
     )  # fmt: skip
     plan = np.bincount(synthetic[1], minlength=len(data.classes)).astype(np.int64)
     generators = {k: v for k, v in (generators or {}).items() if k in spec.controls}
-    adding = sum(name in AUGMENTING for name in spec.controls) + len(generators)
+    adding = sum(name in (*AUGMENTING, TUNED) for name in spec.controls) + len(generators)
     shift = "label_shift" in spec.controls and head.loss != "cross_entropy"
     trainer.expected = spec.seeds * (2 + adding + shift)
     real = trainer.fit()
@@ -213,6 +137,9 @@ def _controls(
             heads = trainer.fit(trainer.augmented(name, counts))
             counts = np.where(data.train_counts > 0, counts, 0)
             yield _arm(name, heads, data, rows_added=int(counts.sum()), share=share)
+        elif name == TUNED:
+            tuned = penalised(trainer.spec, choice.penalty, len(data.train.y))
+            yield _arm(name, trainer.fit(head=tuned), data)
         elif name == "label_shift":
             plain = trainer.spec.model_copy(update={"loss": "cross_entropy"})
             # A logit-adjusted head has the prior taken out already; shift a plain one instead.

@@ -24,6 +24,7 @@ REAL, METHOD = "real", "gelda"
 LABELS = {
     "real": "real rows only",
     "gelda": "GeLDA",
+    "tuned_real": "real rows only, tuned penalty",
     "oversampling": "random oversampling",
     "smote": "SMOTE",
     "gaussian_1": "Gaussian ×1",
@@ -79,12 +80,17 @@ class EvaluationData:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting that validation looked at."""
+    """One setting that validation looked at.
+
+    Attributes:
+        penalty: of the head, as a multiple of the one that all other arms have.
+    """
 
     arm: str
     temperature: float | None
     share: float
     value: float
+    penalty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Choice:
         temperature: of the sampler.
         share: of the planned rows that the head is trained with.
         control_shares: the same, chosen in the same way, for each control that adds rows.
+        penalty: of the tuned head on real rows alone, as a multiple of all other arms'.
         trials: all that was tried; empty where `val` has no row, and nothing was chosen.
     """
 
@@ -102,12 +109,14 @@ class Choice:
     share: float
     control_shares: Mapping[str, float] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    penalty: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         return {
             "temperature": self.temperature,
             "share": self.share,
             "control_shares": dict(self.control_shares),
+            "penalty": self.penalty,
             "trials": [vars(trial) for trial in self.trials],
         }
 
@@ -118,6 +127,7 @@ class Choice:
             data["share"],
             dict(data["control_shares"]),
             tuple(Trial(**trial) for trial in data["trials"]),
+            data["penalty"],
         )
 
 

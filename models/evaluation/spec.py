@@ -7,6 +7,7 @@ from pydantic import Field
 from models.spec import Spec
 
 Control = Literal[
+    "tuned_real",
     "oversampling",
     "smote",
     "gaussian_1",
@@ -18,6 +19,7 @@ Control = Literal[
 ]
 
 ALL_CONTROLS: tuple[Control, ...] = (
+    "tuned_real",
     "oversampling",
     "smote",
     "gaussian_1",

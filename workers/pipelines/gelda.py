@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewModel
 from models.embeddings.dataset import EmbeddingDataset
-from models.evaluation import protocol
+from models.evaluation import choosing
 from models.evaluation.result import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.gelda.method import Generator
@@ -93,7 +93,7 @@ def _chosen(
 ) -> Choice:
     trained = task.claim.earlier["train"][0]
     meter = Meter(task)
-    return protocol.choose(
+    return choosing.choose(
         evaluation_data(task, open_dataset(task), trained["splits"]["sha256"]),
         drawing(task, load_generator(task, trained["generator"]), spec.sampler, meter),
         wanted,

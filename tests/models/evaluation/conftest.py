@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from models.classifiers.spec import HeadSpec
-from models.evaluation.protocol import choose, evaluate
+from models.evaluation.choosing import choose
+from models.evaluation.protocol import evaluate
 from models.evaluation.result import EvaluationData, LabelledRows
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import items

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from models.errors import Interrupted
+from models.evaluation.choosing import PENALTIES, choose
 from models.evaluation.controls import label_shift
-from models.evaluation.protocol import choose, evaluate
+from models.evaluation.protocol import evaluate
 from models.evaluation.result import Choice, LabelledRows
 from models.evaluation.trainer import first_rows, head_seed, items, share_of
 
@@ -42,7 +43,22 @@ def test_validation_takes_the_good_temperature(chosen):
         ("gelda", 1.0, 0.25),
         ("gelda", 1.0, 1.0),
     ]
-    assert len(chosen.trials) == 3 + 8
+    assert len(chosen.trials) == 3 + 8 + len(PENALTIES)
+
+
+def test_the_tuned_rival_has_the_penalty_that_validation_liked_best(
+    data, made, quick_head, quick, chosen
+):
+    tuned = {t.penalty: t.value for t in chosen.trials if t.arm == "tuned_real"}
+    assert set(tuned) == set(PENALTIES)
+    assert tuned[chosen.penalty] == max(tuned.values())
+
+    spec = quick.model_copy(update={"controls": ("tuned_real",)})
+    for penalty, same in ((1.0, True), (10.0, False)):
+        choice = Choice(1.0, 1.0, penalty=penalty)
+        arms = evaluate(data, made, choice, head=quick_head, spec=spec, seed=3).arms
+        equal = np.array_equal(arms["tuned_real"].predictions, arms["real"].predictions)
+        assert equal is same
 
 
 def test_test_rows_have_no_part_in_choosing(data, plan, oracle, quick_head, quick, chosen):
@@ -90,7 +106,7 @@ def test_a_true_generator_is_ahead_of_real_rows_and_noise_is_not(
     assert result.intervals["shuffled_vectors"]["balanced"].standing == "ahead"
     assert result.head_arm == "gelda"
     assert set(result.arms) == {
-        "real", "gelda", "oversampling", "smote", "gaussian_1", "gaussian_2", "label_shift",
+        "real", "gelda", "tuned_real", "oversampling", "smote", "gaussian_1", "gaussian_2", "label_shift",
         "nearest_class_mean", "shuffled_vectors",
     }  # fmt: skip
     assert {len(arm.predictions) for arm in result.arms.values()} == {1, 2}

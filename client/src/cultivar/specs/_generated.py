@@ -92,6 +92,7 @@ class EvaluateSpec(Part):
 
     controls: tuple[
         Literal[
+            "tuned_real",
             "oversampling",
             "smote",
             "gaussian_1",
@@ -103,6 +104,7 @@ class EvaluateSpec(Part):
         ],
         ...,
     ] = (
+        "tuned_real",
         "oversampling",
         "smote",
         "gaussian_1",
