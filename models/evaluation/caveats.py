@@ -1,8 +1,11 @@
 """What a reader should know before believing the figures, each in a sentence."""
 
+import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation.result import Result
 
@@ -18,6 +21,8 @@ NAMES_SHOWN = 6
 def caveats(result: Result, too_small: Sequence[str]) -> list[str]:
     """All that apply, the weightiest first."""
     found = [
+        _repeated_in_test(result),
+        _group_in_test(result),
         _too_small(too_small),
         _validation(result),
         _one_seed(result),
@@ -29,6 +34,34 @@ def caveats(result: Result, too_small: Sequence[str]) -> list[str]:
         "training of the generator.",
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _repeated_in_test(result: Result) -> str:
+    """Rows are told apart by their hash: training sets may have millions."""
+    data = result.data
+    known = {_hash(row) for row in data.train.x}
+    repeated = sum(_hash(row) in known for row in data.test.x)
+    if not repeated:
+        return ""
+    return (
+        f"{repeated} of {len(data.test.y)} test rows are training rows, value for value: the figures "
+        "are too good by what was learnt by heart. Leave duplicates out, or name a group column."
+    )
+
+
+def _hash(row: npt.NDArray[np.floating[Any]]) -> bytes:
+    return hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+
+
+def _group_in_test(result: Result) -> str:
+    train, test = result.data.train.group, result.data.test.group
+    if train is None or test is None:
+        return ""
+    shared = len(np.intersect1d(train, test))
+    if not shared:
+        return ""
+    counted = f"{shared} group has" if shared == 1 else f"{shared} groups have"
+    return f"{counted} rows in train and in test, as the dataset's own splits have it: that leaks."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -101,6 +101,27 @@ def caveat(result, word, context=None):
     return [sentence for sentence in found if word in sentence]
 
 
+def test_test_rows_that_training_has_seen_are_told_first(result):
+    train, test = result.data.train, result.data.test
+    seen = LabelledRows(np.concatenate([test.x[:-3], train.x[:3]]), test.y)
+    found = replace(result, data=replace(result.data, test=seen))
+    assert build(found, Context())["caveats"][0].startswith("3 of 300 test rows are training rows")
+    assert not caveat(result, "test rows are training rows")
+
+
+def test_a_group_on_both_sides_is_told(result):
+    def grouped(first_of_test):
+        train, test = (
+            replace(part, group=np.arange(first, first + len(part.y)))
+            for part, first in ((result.data.train, 0), (result.data.test, first_of_test))
+        )
+        return replace(result, data=replace(result.data, train=train, test=test))
+
+    rows = len(result.data.train.y)
+    assert caveat(grouped(rows - 2), "leaks")[0].startswith("2 groups have rows in train and in")
+    assert not caveat(grouped(rows), "leaks")
+
+
 def test_caveats_name_what_weakens_the_figures(result):
     assert caveat(result, "too small", Context(too_small=["delta"])) == [
         "1 class is too small to have rows in each of train, val and test, and so missing from a "
