@@ -11,6 +11,7 @@ from app.api.openapi import Responses, content, headers, problems
 from app.api.route import ApiRoute
 from app.api.schemas.artifact import ArtifactView
 from app.api.schemas.base import Page
+from app.domain.jobs import SUCCESSFUL
 from app.domain.problems import NotFound
 from app.domain.records import Artifact
 
@@ -87,15 +88,27 @@ def get_job_report(
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
     """Show by how much the augmentation helps, verdict first."""
-    name = "report.html" if "text/html" in accept.lower() else "report.json"
-    for artifact in _of_job(caller, job_id):
-        if artifact.name == name:
-            response = blob_response(asked, caller, _download(artifact))
-            response.headers["Content-Security-Policy"] = _REPORT_POLICY
-            response.headers["Content-Disposition"] = "inline"
-            response.headers["Vary"] = "Accept"  # one address, two forms that are kept for long
-            return response
-    raise NotFound("report")
+    found = {artifact.name: artifact for artifact in _of_job(caller, job_id)}
+    # Not every kind of job makes a page; a browser shows the data as well.
+    page = found.get("report.html") if "text/html" in accept.lower() else None
+    report = page or found.get("report.json")
+    if report is None:
+        raise NotFound("report", because=_why_no_report(caller, job_id))
+    response = blob_response(asked, caller, _download(report))
+    response.headers["Content-Security-Policy"] = _REPORT_POLICY
+    response.headers["Content-Disposition"] = "inline"
+    response.headers["Vary"] = "Accept"  # one address, two forms that are kept for long
+    return response
+
+
+def _why_no_report(caller: Caller, job_id: str) -> str:
+    with caller.store.read() as tx:
+        job = tx.jobs.get(caller.tenant_id, job_id)
+    if job is None or job.state not in SUCCESSFUL:
+        return f"the job is {job.state if job else 'gone'}"
+    if job.evaluate is not None and not job.evaluate.get("enabled", True):
+        return "the job ran with evaluate switched off"
+    return f"a job of kind {job.kind} measures nothing"
 
 
 def _find(caller: Caller, artifact_id: str) -> Artifact:

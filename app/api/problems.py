@@ -1,5 +1,6 @@
 """One handler for the whole tree of problems, and for what the framework raises by itself."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from app.domain.problems import (
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
 _LONGEST_DETAIL = 500
+_LONGEST_FOUND = 60
+_ID_PATTERN = re.compile(r"\^\(?([a-z|]+)\)?_\[0-9a-f\]\{32\}\$")
 # Pydantic's locations name the chosen member of a union; the caller's JSON has no such level.
 _TAGS = {
     "spec": ("gelda", "sample", "classifier"),
@@ -90,8 +93,48 @@ def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     more = f" ({len(others)} more at fault)" if others else ""
     if chosen["type"] == "extra_forbidden":
         return Invalid(f"There is no such field here{more}.", code="unknown_field", param=param)
-    message = str(chosen["msg"]).removeprefix("Value error, ")[:_LONGEST_DETAIL]
-    return Invalid(f"{message}{more}.", param=param)
+    return Invalid(f"{_sentence(chosen)[:_LONGEST_DETAIL]}{more}.", param=param)
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, in the caller's words and not in the validator's."""
+    facts = error.get("ctx", {})
+    match error["type"]:
+        case "missing" if len(error["loc"]) == 1:
+            return "The body is empty; a JSON object is expected"
+        case "missing":
+            return "This field is required"
+        case "union_tag_not_found":
+            return f"The field {facts['discriminator']} is required: it says which this is"
+        case "union_tag_invalid":
+            kinds = facts["expected_tags"]
+            return (
+                f"There is no {facts['discriminator']} {facts['tag']!r}; expected is one of {kinds}"
+            )
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "A JSON object is expected"
+        case "too_short":
+            return f"At least {facts['min_length']} are expected; found {facts['actual_length']}"
+        case "string_pattern_mismatch" if prefixes := _ids(facts["pattern"]):
+            return f"An id is expected, {prefixes} and 32 hexadecimal digits; found {_found(error)}"
+        case _:
+            found = _found(error)
+            message = str(error["msg"]).removeprefix("Value error, ")
+            return f"{message}; found {found}" if found else message
+
+
+def _ids(pattern: str) -> str | None:
+    """Return e.g. ``gen_ or job_`` for the pattern of an id; None for any other."""
+    read = _ID_PATTERN.fullmatch(pattern)
+    return " or ".join(f"{prefix}_" for prefix in read[1].split("|")) if read else None
+
+
+def _found(error: Mapping[str, Any]) -> str:
+    """Return a short value as JSON would have it; nothing of an object, a list or a long text."""
+    value = error.get("input")
+    if not isinstance(value, str | int | float) or len(str(value)) > _LONGEST_FOUND:
+        return "something else" if error["type"] == "string_pattern_mismatch" else ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

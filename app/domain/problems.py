@@ -84,8 +84,9 @@ class NotFound(Problem):
 
     status, title, default_code = 404, "Not found", "not_found"
 
-    def __init__(self, noun: str = "resource") -> None:
-        super().__init__(f"There is no such {noun}.")
+    def __init__(self, noun: str = "resource", *, because: str | None = None) -> None:
+        """Say that it is not there, and why, where the caller may see what it would belong to."""
+        super().__init__(f"There is no such {noun}{f': {because}' if because else ''}.")
 
 
 class MethodNotAllowed(Problem):

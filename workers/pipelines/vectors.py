@@ -44,10 +44,11 @@ def _uploaded(task: TaskRun, source: UploadedVectors, classes: Sequence[str]) ->
     rows = {name: row for row, name in enumerate(found["classes"])}
     missing = [name for name in classes if name not in rows]
     if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputProblem(
             "class_vectors_mismatch",
-            f"{upload['filename']} has no vector for class {missing[0]!r} "
-            f"(nor for {len(missing) - 1} others); it names {len(rows)} classes.",
+            f"{upload['filename']!r} has no vector for class {missing[0]!r}{more}; it names "
+            f"{len(rows)} classes, the dataset has {len(classes)}.",
             "classes.upload",
         )
     return np.asarray(vectors[[rows[name] for name in classes]], dtype=np.float32)

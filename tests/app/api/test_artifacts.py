@@ -150,7 +150,25 @@ def test_a_job_without_outputs_has_no_zip_and_no_report(client: TestClient) -> N
     job_id = dataset(client)["job_id"]
     assert client.get(f"/v1/jobs/{job_id}/artifacts").json()["data"] == []
     assert_problem(client.get(f"/v1/jobs/{job_id}/artifacts.zip"), 404)
-    assert_problem(client.get(f"/v1/jobs/{job_id}/report"), 404)
+    told = assert_problem(client.get(f"/v1/jobs/{job_id}/report"), 404)
+    assert told["detail"] == "There is no such report: the job is queued."
+
+
+def test_a_job_that_measured_nothing_says_so(client: TestClient, store: Store) -> None:
+    job_id = dataset(client)["job_id"]
+    work(store, Effects())
+    told = assert_problem(client.get(f"/v1/jobs/{job_id}/report"), 404)
+    assert told["detail"] == "There is no such report: a job of kind ingest measures nothing."
+
+
+def test_a_report_without_a_page_is_shown_as_data(
+    client: TestClient, store: Store, blobs: LocalBlobs, tenant: str
+) -> None:
+    dataset(client)
+    blob = blobs.put_bytes(tenant, REPORT)
+    report = NewArtifact("report.json", blob.sha256, blob.bytes, "application/json")
+    path = f"/v1/jobs/{work(store, Effects(artifacts=(report,)))}/report"
+    assert client.get(path, headers={"Accept": "text/html"}).json() == {"verdict": "It helps."}
 
 
 def test_the_report_comes_as_data_or_as_a_page(client: TestClient, job_id: str) -> None:

@@ -121,6 +121,45 @@ def test_a_wrong_field_is_named_as_the_caller_wrote_it(
     assert body["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (None, "The body is empty; a JSON object is expected."),
+        ({}, "This field is required."),
+        ([], "A JSON object is expected."),
+        ({"spec": {}}, "The field 'kind' is required: it says which this is."),
+        (
+            {"spec": {"kind": "glda"}},
+            "There is no 'kind' 'glda'; expected is one of 'gelda', 'sample', 'classifier'.",
+        ),
+        (
+            {"spec": {"kind": "gelda", "dataset": "birds"}},
+            'An id is expected, ds_ and 32 hexadecimal digits; found "birds".',
+        ),
+        (
+            {"spec": {"kind": "sample", "generator": 7, "plan": {"per_class": 1}}},
+            "Input should be a valid string; found 7.",
+        ),
+        (
+            {"spec": {"kind": "gelda", "dataset": DS, "plan": {"raise_to": 0}}},
+            "Input should be greater than or equal to 1; found 0.",
+        ),
+        (
+            {"spec": {"kind": "gelda", "dataset": DS}, "evaluate": "off"},
+            "A JSON object is expected.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_callers_words(
+    client: TestClient, body: object, detail: str
+) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    response = client.post(
+        "/v1/jobs", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert assert_problem(response, 422)["detail"] == detail
+
+
 @pytest.mark.parametrize("field", ["release_if", "webhook", "state", "tenant_id"])
 def test_fields_of_the_service_are_unknown_to_a_caller(client: TestClient, field: str) -> None:
     spec = {"kind": "gelda", "dataset": DS}
