@@ -28,6 +28,9 @@ from app.settings import Settings
 from app.supervisor import Program, StackError, Supervisor
 
 START_SECONDS = 60.0
+WORKERS_SECONDS = 10.0
+"""How long a service that answers waits for its workers before it says that it is ready."""
+
 TEND_SECONDS = 0.1
 LOOK_SECONDS = 0.05
 BACKLOG = 2048
@@ -65,7 +68,7 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
         url = _url(settings.host, listener.getsockname()[1])
         server = stack.enter_context(_api(settings, listener))
         stack.enter_context(_workers(settings, supervisor, signals))
-        _await_ready(url, server, signals)
+        _await_ready(url, settings, server, signals)
         if ready_file is not None:
             stack.enter_context(_announced(ready_file, url, key_file))
         print(
@@ -210,20 +213,29 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**quiet, **os.environ, **given, "PYTHONPATH": path}
 
 
-def _await_ready(url: str, server: threading.Thread, signals: "_Signals") -> None:
-    """Return when ``/readyz`` says 200: store and queue answer.
+def _await_ready(
+    url: str, settings: Settings, server: threading.Thread, signals: "_Signals"
+) -> None:
+    """Return when ``/readyz`` says 200 (store and queue answer) and the workers have signed on.
+
+    Workers that take long are not waited for: they are tended, and jobs say that nobody serves them.
 
     Raises:
         StackError: it does not within a minute, or the API has ended.
     """
-    end = time.monotonic() + START_SECONDS
+    start = time.monotonic()
+    end = start + START_SECONDS
+    ours = {name.strip() for name in settings.worker_classes.split(",")}
     answer = "no answer"
     # Without the environment's proxies: this is the loopback.
     with httpx.Client(trust_env=False, timeout=5) as client:
         while time.monotonic() < end and server.is_alive():
             with contextlib.suppress(httpx.TransportError):
                 response = client.get(f"{url}/readyz")
-                if response.is_success:
+                awaited = time.monotonic() - start < WORKERS_SECONDS
+                if response.is_success and not (
+                    awaited and ours & set(response.json()["unserved"])
+                ):
                     return
                 answer = f"{response.status_code} {response.text[:500]}"
             signals.pause(LOOK_SECONDS)

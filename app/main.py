@@ -59,14 +59,14 @@ def create_app(
         bell: by default the one of the settings; without a Redis it rings nobody.
     """
     settings = settings or Settings()
-    records = store or Store(settings.database)
+    records, wakes = store or Store(settings.database), bell or Bell(settings.redis_url)
     services = Services(
         settings=settings,
         store=records,
         blobs=blobs or open_blobs(settings.blobs, settings.home),
-        bell=bell or Bell(settings.redis_url),
+        bell=wakes,
         authenticator=Authenticator(records),
-        metrics=Metrics(records),
+        metrics=Metrics(records, wakes),
     )
 
     app = FastAPI(

@@ -14,6 +14,9 @@ CLASSES = ("cpu", "gpu")
 WAKE = "workers.tasks.wake"
 """The one function that a worker permits. It takes no argument: a wake-up names no task."""
 
+REFUSED_KEY = "cultivar:refused_messages"
+"""Redis' counter of messages that workers refused, over all workers since it last lost its data."""
+
 WAITING_LIMIT = 64
 """A worker that wakes goes on until nothing is left, so more wake-ups than workers are of no use."""
 
@@ -73,6 +76,16 @@ class Bell:
             return None
         try:
             return {name: _queue(self._redis, name).count for name in CLASSES}
+        except (redis.RedisError, OSError):
+            self._rest()
+            return None
+
+    def refused(self) -> int | None:
+        """Return how many messages workers have refused; None where Redis does not answer."""
+        if self._redis is None or self._resting():
+            return None
+        try:
+            return int(self._redis.get(REFUSED_KEY) or 0)
         except (redis.RedisError, OSError):
             self._rest()
             return None

@@ -89,6 +89,7 @@ class Reconciler:
     def _clean_up(self) -> None:
         with self._store.write() as tx:
             tx.idempotency.purge()
+            tx.workers.purge()
         with self._store.write() as tx:
             # Parts on disk are the API's: it removes those whose upload is gone.
             for upload in tx.uploads.stale(tx.now() - _UPLOAD_KEPT):

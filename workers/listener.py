@@ -18,13 +18,10 @@ from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app.queue import WAKE
+from app.queue import REFUSED_KEY, WAKE
 from workers.tasks import wake
 
 log = logging.getLogger(__name__)
-
-REFUSED_KEY = "cultivar:refused_messages"
-"""Redis counter of refused messages, over all workers."""
 
 _LISTEN_SECONDS = 2
 _WORKER_TTL = 35

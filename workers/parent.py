@@ -14,6 +14,7 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.database import Store
 from workers.alarm import Alarm
+from workers.presence import Presence
 from workers.runner import Runner
 from workers.scratch import Scratch
 from workers.supervision import Supervision
@@ -44,6 +45,7 @@ class Parent:
         # Ringing waits for Redis; the parent waits for nobody but the database.
         self._bell_ringer = ThreadPoolExecutor(1, "bell-ringer")
         self._store, self._settings, self._classes = store, settings, classes
+        self._presence = Presence(store, self.worker_id, classes)
         self._alarm = Alarm()
         self._runner = Runner(settings)
         self._drain = False
@@ -69,6 +71,7 @@ class Parent:
         try:
             while not self._drain:
                 self._runner.ensure()
+                self._presence.refresh()
                 claim = self._claim()
                 if claim is not None:
                     self._supervise(claim, scratch)
@@ -76,12 +79,21 @@ class Parent:
                 elif burst:
                     break
                 else:
-                    self._alarm.wait(self._settings.poll_seconds)
+                    self._rest()
         finally:
             self._bell_ringer.shutdown(wait=False, cancel_futures=True)
             self._runner.kill()
             scratch.close()
+            self._presence.leave()  # last: it waits for a database that may not answer
         return ran
+
+    def _rest(self) -> None:
+        """Wait for the alarm, or until the next look is due, and go on saying that this worker lives."""
+        until = time.monotonic() + self._settings.poll_seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._alarm.wait(min(left, self._presence.seconds_left())):
+                return
+            self._presence.refresh()
 
     def _ring_others(self, task_class: str, times: int) -> None:
         """Wake other workers for tasks that became claimable; this one looks by itself."""
@@ -107,6 +119,7 @@ class Parent:
                 self._settings,
                 claim,
                 alarm=self._alarm,
+                presence=self._presence,
                 draining=lambda: self._drain,
                 ring=self._ring_others,
             ).run(str(folder))

@@ -11,6 +11,7 @@ from app.settings import Settings
 from app.store.database import Store, Transaction
 from workers.alarm import Alarm
 from workers.messages import OUT_OF_MEMORY, Checkpointed, Done, Failed, Outcome, Progress, Retry
+from workers.presence import Presence
 from workers.runner import ChildDied, Runner
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,13 @@ class Supervision:
         claim: Claim,
         *,
         alarm: Alarm,
+        presence: Presence,
         draining: Callable[[], bool],
         ring: Callable[[str, int], object],
     ) -> None:
         self._store, self._runner, self._settings = store, runner, settings
         self._claim, self._alarm, self._draining, self._ring = claim, alarm, draining, ring
+        self._presence = presence
         now = time.monotonic()
         self._reason: Reason | None = None
         self._asked_at = self._terminated_at = 0.0
@@ -137,6 +140,7 @@ class Supervision:
                 jobs = tx.jobs.many(self._claim.tenant_id, [self._claim.job_id])
             if any(job.cancel_requested for job in jobs):
                 self._stop(Reason.CANCEL)
+        self._presence.refresh()
 
     def _write_progress(self) -> None:
         if self._unwritten is None and self._checkpoint is None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,6 +13,8 @@ from app.api.openapi import content, problems
 from app.api.problems import ProblemResponse
 from app.api.schemas.health import Alive, Ready
 from app.domain.problems import OutOfSpace, Unavailable
+from app.queue import CLASSES
+from app.store.database import Store
 
 log = logging.getLogger("cultivar.api")
 
@@ -26,20 +29,23 @@ def get_health() -> Alive:
 
 @router.get("/readyz", response_model=Ready, responses=problems(503))
 def get_readiness(request: Request) -> Response:
-    """Tell whether store, blobs and queue answer.
+    """Tell whether store, blobs and queue answer, and which classes of tasks live workers serve.
 
-    Without the queue the service is degraded: it takes jobs, and workers find them more slowly.
+    Without the queue the service is degraded: it takes jobs, and workers find them more slowly. A class
+    that nobody serves is named, and leaves the service ready: workers may come and go.
     """
     wired = services(request)
+    served = _served(wired.store)
     checks = {
-        "store": _check("store", wired.store.ping),
+        "store": "ok" if served is not None else "unreachable",
         "blobs": _check("blobs", wired.blobs.ping),
         "queue": "ok" if wired.bell.ping() else "unreachable",
     }
-    if all(state == "ok" for state in checks.values()):
-        return JSONResponse(Ready(checks=checks).model_dump())
     problem = _problem(checks)
-    body = problem.body(request.state.request_id) | {"checks": checks}
+    told = {"checks": checks | {"workers": "unknown"}} if served is None else _told(checks, served)
+    if problem is None:
+        return JSONResponse(Ready.model_validate(told).model_dump())
+    body = problem.body(request.state.request_id) | told
     return ProblemResponse(body, problem.status, {"Retry-After": "2"})
 
 
@@ -63,8 +69,30 @@ def _check(name: str, ping: Callable[[], object]) -> str:
     return "ok"
 
 
-def _problem(checks: dict[str, str]) -> Unavailable:
+def _served(store: Store) -> set[str] | None:
+    """Return the classes that live workers serve; None where the store does not answer."""
+    try:
+        with store.read() as tx:
+            return tx.workers.served()
+    except (Unavailable, OutOfSpace) as error:
+        log.warning("store does not answer: %s", error)
+        return None
+
+
+def _told(checks: dict[str, str], served: set[str]) -> dict[str, Any]:
+    unserved = sorted(set(CLASSES) - served)
+    workers = f"no worker serves {', '.join(unserved)}" if unserved else "ok"
+    return {
+        "checks": checks | {"workers": workers},
+        "served": sorted(served),
+        "unserved": unserved,
+    }
+
+
+def _problem(checks: dict[str, str]) -> Unavailable | None:
     silent = [name for name, state in checks.items() if state != "ok"]
+    if not silent:
+        return None
     if silent == ["queue"]:
         return Unavailable(
             "The queue does not answer; jobs are taken and start more slowly.", code="degraded"

@@ -198,9 +198,10 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 
 
 def _shown(job: Job, status: int) -> Response:
-    # The place in the queue moves without the job's own row, so it is part of the tag.
-    place = "" if job.queue_position is None else f".{job.queue_position}"
-    told = {"ETag": f'"{job.version}{place}"'}
+    # These change without the job's own row, so they are part of the tag.
+    outside = (job.queue_position, job.unserved_class)
+    tag = ".".join(str(part) for part in (job.version, *outside) if part is not None)
+    told = {"ETag": f'"{tag}"'}
     if job.state not in TERMINAL:
         told["Retry-After"] = RETRY_AFTER
     body = JobView.model_validate(job).model_dump_json()

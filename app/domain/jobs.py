@@ -97,7 +97,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's row, as the API shows it and a pipeline reads it."""
+    """A job's row, as the API shows it and a pipeline reads it.
+
+    Attributes:
+        unserved_class: the class of tasks of it that could be claimed now, if no live worker serves it.
+    """
 
     id: str
     tenant_id: str
@@ -123,6 +127,7 @@ class Job:
     usage: dict[str, float] = field(default_factory=dict)
     eta_seconds: float | None = None
     queue_position: int | None = None
+    unserved_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

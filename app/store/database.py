@@ -31,6 +31,7 @@ from app.store.tasks import Tasks
 from app.store.tenants import Tenants
 from app.store.uploads import Uploads
 from app.store.work import Clock, Work
+from app.store.workers import Workers
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for another one's lock before it answers Unavailable."""
@@ -57,6 +58,7 @@ class Transaction(Work):
         self.idempotency = Idempotency(self)
         self.blobs = Register(self)
         self.roles = Roles(self)
+        self.workers = Workers(self)
 
 
 class Store:
@@ -76,10 +78,16 @@ class Store:
         self._one_writer = threading.Lock() if self._url.get_backend_name() == "sqlite" else None
 
     def migrate(self) -> None:
-        """Bring the schema to this version; any number of processes may do so at once."""
+        """Bring the schema to this version; any number of processes may do so at once.
+
+        Raises:
+            Unavailable: the database is locked, or cannot be reached.
+            OutOfSpace: its disk is full.
+        """
         if self._one_writer and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        migrate(self._engine)
+        with _problems():
+            migrate(self._engine)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -1,4 +1,4 @@
-"""From rows to `Job` records: steps, what blocks it, its place in the queue."""
+"""From rows to `Job` records: steps, what it waits for, its place in the queue."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from app.domain.jobs import PIPELINES, Job, JobState, Step
 from app.domain.tasks import TaskState
 from app.store.tables import job_inputs, tasks
 from app.store.work import Work
+from app.store.workers import Workers
 
 _COUNTED_PLACES = 1000
 
@@ -18,11 +19,20 @@ def views(work: Work, rows: Sequence[RowMapping]) -> list[Job]:
     ids = [row["id"] for row in rows]
     if not ids:
         return []
-    steps, blocked = _steps(work, ids), _blocked_by(work, ids)
-    return [_view(row, steps[row["id"]], tuple(blocked[row["id"]])) for row in rows]
+    (steps, waiting), blocked = _steps(work, ids), _blocked_by(work, ids)
+    served = Workers(work).served() if waiting else set()
+    unserved = {
+        job_id: task_class for job_id, task_class in waiting.items() if task_class not in served
+    }
+    return [
+        _view(row, steps[row["id"]], tuple(blocked[row["id"]]), unserved.get(row["id"]))
+        for row in rows
+    ]
 
 
-def _view(row: RowMapping, steps: dict[str, Step], blocked_by: tuple[str, ...]) -> Job:
+def _view(
+    row: RowMapping, steps: dict[str, Step], blocked_by: tuple[str, ...], unserved: str | None
+) -> Job:
     return Job(
         id=row["id"],
         tenant_id=row["tenant_id"],
@@ -48,31 +58,41 @@ def _view(row: RowMapping, steps: dict[str, Step], blocked_by: tuple[str, ...]) 
         ),
         counts=row["counts"],
         usage={"cpu_seconds": row["cpu_seconds"], "gpu_seconds": row["gpu_seconds"]},
+        unserved_class=unserved,
     )
 
 
-def _steps(work: Work, ids: list[str]) -> defaultdict[str, dict[str, Step]]:
-    """Progress of stages. Of a stage in shards it is the shards: 3.25 of 8."""
+def _steps(work: Work, ids: list[str]) -> tuple[defaultdict[str, dict[str, Step]], dict[str, str]]:
+    """Return the jobs' progress by stage, and which class the queued tasks of a job wait for.
+
+    Progress of a stage in shards is the shards: 3.25 of 8. Only one stage of a job is queued at a time.
+    """
+    queued = case((tasks.c.state == TaskState.QUEUED, 1), else_=0)
     share = case((tasks.c.progress_max > 0, tasks.c.progress_value / tasks.c.progress_max), else_=0)
     query = (
         select(
             tasks.c.job_id,
             tasks.c.stage,
+            tasks.c.task_class,
+            func.sum(queued).label("queued"),
             func.count().label("shards"),
             func.sum(share).label("share"),
             func.sum(tasks.c.progress_value).label("value"),
             func.sum(tasks.c.progress_max).label("max"),
         )
         .where(tasks.c.job_id.in_(ids))
-        .group_by(tasks.c.job_id, tasks.c.stage)
+        .group_by(tasks.c.job_id, tasks.c.stage, tasks.c.task_class)
     )
     steps: defaultdict[str, dict[str, Step]] = defaultdict(dict)
+    waiting: dict[str, str] = {}
     for row in work.rows(query):
         value, most = (row["value"], row["max"])
         if row["shards"] > 1:
             value, most = (row["share"], row["shards"])
         steps[row["job_id"]][row["stage"]] = Step(row["stage"], float(value), float(most))
-    return steps
+        if row["queued"]:
+            waiting[row["job_id"]] = row["task_class"]
+    return steps, waiting
 
 
 def _blocked_by(work: Work, ids: list[str]) -> defaultdict[str, list[str]]:

@@ -282,3 +282,14 @@ roles = Table(
     Column("lease_until", Float, nullable=False),
     Column("lease_boot", String(64), nullable=False),
 )
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("classes", Document, nullable=False),
+    Column("host", String(200), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_clock", Float, nullable=False),
+    Column("seen_boot", String(64), nullable=False),
+)

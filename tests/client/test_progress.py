@@ -47,9 +47,23 @@ def test_a_log_gets_a_line_a_change_and_not_one_a_poll(capsys):
     ]
 
 
+def test_a_log_tells_when_the_last_worker_of_a_class_goes_and_when_one_comes(capsys):
+    lines = JobLines()
+    for unserved in (None, "gpu", "gpu", None):
+        lines(job("queued", queue_position=1, unserved_class=unserved))
+    assert capsys.readouterr().err.splitlines() == [
+        "gelda job_1 · queued, 1 in the queue",
+        "gelda job_1 · queued, waits: no worker serves gpu",
+        "gelda job_1 · queued, 1 in the queue",
+    ]
+
+
 def test_a_waiting_job_says_what_it_waits_for():
     assert headline(job("queued", blocked_by=["job_0"])).endswith("waits for job_0")
     assert headline(job("queued", queue_position=3)).endswith("3 in the queue")
+    unserved = job("queued", queue_position=3, unserved_class="gpu")
+    assert headline(unserved).endswith("· queued, waits: no worker serves gpu")
+    assert headline(job("running", unserved_class="cpu")).endswith("no worker serves cpu")
     assert headline(job("running", eta_seconds=41.6)).endswith("about 42 s left")
 
 

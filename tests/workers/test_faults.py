@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from app.domain.jobs import TERMINAL, JobState
 from app.domain.problems import Unavailable
-from workers.listener import REFUSED_KEY
+from app.queue import REFUSED_KEY
 
 if TYPE_CHECKING:
     from tests.workers.conftest import Service, Worker

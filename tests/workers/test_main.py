@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,6 +41,40 @@ def test_an_unknown_class_is_refused(classes: str) -> None:
     done = run("-m", "workers", "--classes", classes)
     assert done.returncode == 2
     assert "expected some of cpu, gpu" in done.stderr
+
+
+def served(service: Service) -> set[str]:
+    with service.store.read() as tx:
+        return tx.workers.served()
+
+
+def test_a_worker_is_in_the_register_from_its_start_to_its_end(service: Service) -> None:
+    worker = service.worker("--classes", "gpu")
+    service.until(lambda: served(service), {"gpu"}.__eq__, 30)
+    worker.end()
+    assert served(service) == set()
+
+
+def test_an_idle_worker_that_seldom_looks_says_that_it_lives(service: Service) -> None:
+    service.worker(poll_seconds=60)
+    service.until(lambda: served(service), {"cpu", "gpu"}.__eq__, 30)
+    with service.store.write() as tx:
+        tx.workers.purge(0)  # as if it had been silent for long
+    service.until(lambda: served(service), {"cpu", "gpu"}.__eq__, 15)
+
+
+def test_a_worker_at_work_says_that_it_lives(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    service.worker()
+    dataset, _ = service.dataset(latents())
+    long = {"steps": 1_000_000, "batch_size": 16, "checkpoint_steps": 1_000_000}
+    job = service.job(tiny | {"dataset": dataset, "objective": long})
+    service.until(lambda: service.get(job).steps[0].value, lambda value: value > 0, 60)
+    with service.store.write() as tx:
+        tx.workers.purge(0)
+    service.until(lambda: served(service), {"cpu", "gpu"}.__eq__, 15)
+    assert service.get(job).state == "running"
 
 
 def test_a_worker_takes_tasks_of_its_classes_alone(service: Service) -> None:

@@ -11,5 +11,12 @@ class Alive(View):
 
 class Ready(View):
     status: Literal["ready"] = "ready"
+
     checks: dict[str, str]
-    """`ok` for each of store, blobs and queue."""
+    """`ok` for each of store, blobs and queue; of workers also which classes nobody serves."""
+
+    served: list[str]
+    """Classes of tasks that a live worker serves."""
+
+    unserved: list[str]
+    """Classes that none does: their tasks wait, which alone makes no service unready."""

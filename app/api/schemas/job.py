@@ -93,6 +93,8 @@ class JobView(View):
 
     eta_seconds: float | None
     queue_position: int | None
+    unserved_class: Literal["cpu", "gpu"] | None
+    """Why it waits: it has tasks of this class to do, and no live worker serves it."""
 
 
 class EventView(View):

@@ -140,7 +140,7 @@ class JobLines:
 
     def __call__(self, job: JobRecord) -> None:
         steps = [step for step in job.steps if step.value < step.max]
-        what = f"{job.state} {steps[0].code}" if steps else job.state
+        what = f"{job.state} {steps[0].code if steps else ''} {job.unserved_class or ''}"
         if what == self._last and time.monotonic() - self._told < self.SECONDS:
             return
         self._last, self._told = what, time.monotonic()
@@ -153,6 +153,8 @@ def headline(job: JobRecord) -> str:
     line = f"{job.kind} {job.id} · {job.state}"
     if job.state == "queued" and job.blocked_by:
         return f"{line}, waits for {', '.join(job.blocked_by)}"
+    if job.state in UNFINISHED and job.unserved_class:
+        return f"{line}, waits: no worker serves {job.unserved_class}"
     if job.state == "queued" and job.queue_position:
         return f"{line}, {job.queue_position} in the queue"
     if job.state in UNFINISHED and job.eta_seconds:

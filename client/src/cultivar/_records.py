@@ -40,6 +40,7 @@ class JobRecord(Record):
     usage: dict[str, float] = {}
     eta_seconds: float | None = None
     queue_position: int | None = None
+    unserved_class: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import redis
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from app.queue import Bell
+from app.queue import REFUSED_KEY, Bell
 from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
@@ -14,14 +15,38 @@ from tests.app.api.conftest import BOTH_DATABASES, dataset, upload
 
 
 @BOTH_DATABASES
-def test_a_whole_service_is_ready(anonymous: TestClient) -> None:
+def test_a_whole_service_is_ready(anonymous: TestClient, store: Store) -> None:
+    sign_on(store, "cpu", "gpu")
     assert anonymous.get("/healthz").json() == {"status": "ok"}
     ready = anonymous.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "checks": {"store": "ok", "blobs": "ok", "queue": "ok"},
+        "checks": {"store": "ok", "blobs": "ok", "queue": "ok", "workers": "ok"},
+        "served": ["cpu", "gpu"],
+        "unserved": [],
     }
+
+
+@BOTH_DATABASES
+def test_a_class_that_nobody_serves_is_named_and_leaves_the_service_ready(
+    anonymous: TestClient, store: Store
+) -> None:
+    sign_on(store, "cpu")
+    ready = anonymous.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["checks"]["workers"] == "no worker serves gpu"
+    assert (ready.json()["served"], ready.json()["unserved"]) == (["cpu"], ["gpu"])
+    with store.write() as tx:
+        tx.workers.left("of cpu")
+    ready = anonymous.get("/readyz")
+    assert (ready.status_code, ready.json()["unserved"]) == (200, ["cpu", "gpu"])
+
+
+def sign_on(store: Store, *classes: str) -> None:
+    with store.write() as tx:
+        for task_class in classes:
+            tx.workers.seen(f"of {task_class}", {task_class}, "host")
 
 
 def without_redis(settings: Settings, store: Store, blobs: LocalBlobs, tmp_path: Path) -> FastAPI:
@@ -39,7 +64,9 @@ def test_without_a_queue_it_is_degraded_and_still_takes_jobs(
     assert ready.status_code == 503
     assert ready.headers["content-type"] == "application/problem+json"
     assert (ready.json()["code"], ready.json()["checks"]["queue"]) == ("degraded", "unreachable")
+    assert ready.json()["unserved"] == ["cpu", "gpu"]
     assert ready.headers["retry-after"]
+    assert "cultivar_refused_messages" not in lonely.get("/metrics").text
     assert dataset(lonely)["state"] == "processing"
 
 
@@ -49,7 +76,8 @@ def test_without_a_store_nothing_but_life_is_answered(
     nowhere = Store(f"sqlite:///{tmp_path}/no/such/folder/db")
     client = TestClient(create_app(settings, store=nowhere, blobs=blobs, bell=Bell(redis_url)))
     assert client.get("/healthz").status_code == 200
-    assert client.get("/readyz").json()["checks"]["store"] == "unreachable"
+    checks = client.get("/readyz").json()["checks"]
+    assert (checks["store"], checks["workers"]) == ("unreachable", "unknown")
     answer = client.get("/v1/jobs", headers={"Authorization": "Bearer cv_abc"})
     assert answer.status_code == 503
     assert answer.json()["retryable"] is True
@@ -74,3 +102,22 @@ def test_figures_count_requests_by_route_and_jobs_by_state(client: TestClient) -
 def test_figures_count_the_bytes_received(client: TestClient) -> None:
     upload(client, b"x" * 1234)
     assert "cultivar_upload_bytes_total 1234.0" in client.get("/metrics").text
+
+
+@BOTH_DATABASES
+def test_figures_count_live_workers_by_class(client: TestClient, store: Store) -> None:
+    with store.write() as tx:
+        tx.workers.seen("one", {"cpu"}, "host")
+        tx.workers.seen("other", {"cpu"}, "host")
+    text = client.get("/metrics").text
+    assert 'cultivar_workers{task_class="cpu"} 2.0' in text
+    assert 'cultivar_workers{task_class="gpu"} 0.0' in text
+
+
+def test_figures_count_the_messages_that_workers_refused(
+    client: TestClient, redis_url: str
+) -> None:
+    assert "cultivar_refused_messages_total 0.0" in client.get("/metrics").text
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.incrby(REFUSED_KEY, 3)
+    assert "cultivar_refused_messages_total 3.0" in client.get("/metrics").text

@@ -122,6 +122,26 @@ def test_polling_costs_nothing_while_nothing_changes(client: TestClient, store: 
     assert "retry-after" not in changed.headers
 
 
+@BOTH_DATABASES
+def test_a_poll_sees_workers_come_and_go_though_the_job_itself_does_not_change(
+    client: TestClient, store: Store
+) -> None:
+    path = f"/v1/jobs/{submit(client, gelda(ready_dataset(client, store)))['id']}"
+    first = client.get(path)
+    assert first.json()["unserved_class"] == "gpu"
+    with store.write() as tx:
+        tx.workers.seen("w", {"gpu"}, "host")
+    served = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (served.status_code, served.json()["unserved_class"]) == (200, None)
+    same = client.get(path, headers={"If-None-Match": served.headers["etag"]})
+    assert same.status_code == 304
+    with store.write() as tx:
+        tx.workers.left("w")
+    gone = client.get(path, headers={"If-None-Match": served.headers["etag"]})
+    assert (gone.status_code, gone.json()["unserved_class"]) == (200, "gpu")
+    assert gone.headers["etag"] == first.headers["etag"]
+
+
 def test_waiting_ends_with_the_job_or_with_the_time(client: TestClient, store: Store) -> None:
     body = gelda(ready_dataset(client, store))
     began = time.monotonic()

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,10 +81,45 @@ def test_a_locked_database_is_unavailable_and_says_when_to_come_back(
     assert caught.value.headers["Retry-After"] == "1"
 
 
-def test_an_unreachable_database_is_unavailable(tmp_path: Path) -> None:
+_HOLD_THE_LOCK = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA journal_mode=WAL")
+database.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_migrating_a_locked_database_is_unavailable_and_leaves_it_as_it_was(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.3)
+    store = Store(sqlite_url)
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD_THE_LOCK, sqlite_url.removeprefix("sqlite:///")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(Unavailable) as caught:
+            store.migrate()
+        holder.communicate()
+    assert caught.value.headers["Retry-After"] == "1"
+    store.migrate()
+    with store.read() as tx:
+        assert tx.tenants.list() == []
+    store.close()
+
+
+@pytest.mark.parametrize("act", [Store.ping, Store.migrate])
+def test_an_unreachable_database_is_unavailable(
+    tmp_path: Path, act: Callable[[Store], None]
+) -> None:
     store = Store(f"postgresql+psycopg://nobody@/nothing?host={tmp_path}")
     with pytest.raises(Unavailable):
-        store.ping()
+        act(store)
     store.close()
 
 
