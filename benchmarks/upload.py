@@ -8,7 +8,7 @@ gone afterwards. The resident memory of the process that answers is read every 1
 that from the first part to the end of `complete`, after which the bytes are durable under their
 hash; the hash in the service's answer must be the one counted here. Beside it stands a plain write
 of the same bytes to the same disk, with fsync: the quicker of one before and one after.
-Cost: about 30 s, and twice the file's size on the disk of FOLDER (the system's temporary one).
+Cost: under a minute, and twice the file's size on the disk of FOLDER (the system's temporary one).
 Expect: less than 200 MB of memory for a file of any size.
 """
 
