@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.store.database import Store
 from workers.alarm import Alarm
 from workers.presence import Presence
-from workers.runner import Runner
+from workers.runner import ChildDied, Runner
 from workers.scratch import Scratch
 from workers.supervision import Supervision
 from workers.tasks import on_wake
@@ -70,8 +70,10 @@ class Parent:
         ran = 0
         try:
             while not self._drain:
-                self._runner.ensure()
                 self._presence.refresh()
+                if not self._have_child():
+                    self._rest()
+                    continue
                 claim = self._claim()
                 if claim is not None:
                     self._supervise(claim, scratch)
@@ -86,6 +88,15 @@ class Parent:
             scratch.close()
             self._presence.leave()  # last: it waits for a database that may not answer
         return ran
+
+    def _have_child(self) -> bool:
+        """Return whether a child stands ready to be fed; one that dies at birth is tried again later."""
+        try:
+            self._runner.ensure()
+        except ChildDied:
+            log.warning("a new child died at once; the next is tried in a moment")
+            return False
+        return True
 
     def _rest(self) -> None:
         """Wait for the alarm, or until the next look is due, and go on saying that this worker lives."""

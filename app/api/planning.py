@@ -17,7 +17,8 @@ def plan_of(
     """Return the plan; ``requested`` is null while what it counts is still being made.
 
     Raises:
-        Invalid: ``unknown_class``, where the plan names a class that the dataset has not.
+        Invalid: ``unknown_class``, where the plan names a class that the dataset has not;
+            ``plan_too_large``.
     """
     stages = [
         StageView(
@@ -37,6 +38,9 @@ def plan_of(
             code="unknown_class",
             param="spec.plan.per_class",
         )
+    excess = spec.plan.too_large(class_counts)
+    if excess:
+        raise Invalid(excess, code="plan_too_large", param="spec.plan")
     return JobPlan(stages=stages, requested=spec.plan.counts(class_counts))
 
 

@@ -77,10 +77,10 @@ def _classes(number: int, verb_one: str, verb_many: str) -> str:
 def _too_small(too_small: Sequence[str]) -> str:
     if not too_small:
         return ""
-    counted = _classes(len(too_small), "is", "are")
+    counted = _classes(len(too_small), "has", "have")
     return (
-        f"{counted} too small to have rows in each of train, val and test, and so "
-        f"missing from a part of what follows: {_names(too_small)}."
+        f"{counted} no row in one of train, val and test, and so cannot be learned, chosen for or "
+        f"reported on as the others are: {_names(too_small)}."
     )
 
 

@@ -3,11 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from models.evaluation.interval import Interval
-from models.evaluation.result import LABELS, METHOD, REAL, Result
+from models.evaluation.result import LABELS, METHOD, REAL, Labels, Result
 
 SEMANTIC = ("one_hot", "shuffled_vectors")
 """The method itself without semantics: not cheaper, but what its vectors must beat."""
+
+UNKNOWN = "unknown"
+"""The standing where nothing can be said, beside those of `Interval`."""
+
+FEWEST_TEST_ROWS = 20
+"""Below this one row is more than 5 points, and the bootstrap takes chance for certainty."""
 
 
 def points(value: float) -> str:
@@ -44,9 +52,12 @@ def verdict(result: Result) -> dict[str, Any]:
         _by_group(result.intervals[REAL]),
         _semantics(result.intervals, column),
     ]
+    standing = over_real.standing
+    if nothing := _nothing_added(result) or too_little(result.data.test.y):
+        standing, sentences = UNKNOWN, [nothing]
     return {
-        "helps": over_real.standing == "ahead",
-        "standing": over_real.standing,
+        "helps": standing == "ahead",
+        "standing": standing,
         "sentence": sentences[0],
         "details": [sentence for sentence in sentences[1:] if sentence],
         "metric": result.metric,
@@ -56,6 +67,26 @@ def verdict(result: Result) -> dict[str, Any]:
         "best_control": best,
         "as_good_or_better": [n for n in rivals if rivals[n].standing != "ahead"],
     }
+
+
+def too_little(y: Labels) -> str:
+    """Say that test rows of classes `y` can show nothing; empty where they can."""
+    classes = len(np.unique(y))
+    if len(y) >= FEWEST_TEST_ROWS and classes > 1:
+        return ""
+    rows = f"{len(y)} test row{'s' if len(y) != 1 else ''}"
+    return (
+        f"Too little is held out to tell whether it helps: {rows} of {classes} "
+        f"class{'es' if classes != 1 else ''}. The figures are of no use; bring more labelled rows."
+    )
+
+
+def _nothing_added(result: Result) -> str:
+    if result.arms[METHOD].rows_added:
+        return ""
+    return (
+        "Nothing was added, so nothing is gained: the plan asks for no rows beside the real ones."
+    )
 
 
 def _against_real(over_real: Interval, metric: str) -> str:

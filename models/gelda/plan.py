@@ -15,7 +15,8 @@ def counts(plan: PlanSpec, class_counts: Mapping[str, int]) -> dict[str, int]:
         class_counts: real training rows a class; a class without rows counts 0.
 
     Raises:
-        InputProblem: ``unknown_class``, when the plan names a class that the dataset has not.
+        InputProblem: ``unknown_class``, when the plan names a class that the dataset has not;
+            ``plan_too_large``.
     """
     unknown = plan.unknown_classes(class_counts)
     if unknown:
@@ -24,6 +25,9 @@ def counts(plan: PlanSpec, class_counts: Mapping[str, int]) -> dict[str, int]:
             f"plan.per_class names {unknown[0]!r}, which is not a class of the dataset",
             "plan.per_class",
         )
+    excess = plan.too_large(class_counts)
+    if excess:
+        raise InputProblem("plan_too_large", excess, "plan")
     return plan.counts(class_counts)
 
 

@@ -128,8 +128,12 @@ class SamplerSpec(Spec):
     """Factor on the variance of the initial noise; `evaluate` replaces it by the one it chooses."""
 
 
+MAX_PLANNED_ROWS = 10_000_000
+"""Synthetic rows of one job, all classes together; more are several `sample` jobs."""
+
+
 class PlanSpec(Spec):
-    """How many latents of each class to make. Exactly one of the fields."""
+    """How many latents of each class to make, at most 10,000,000 in all. Exactly one of the fields."""
 
     raise_to: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Raise every class to this many rows, real and synthetic together."""
@@ -161,6 +165,13 @@ class PlanSpec(Spec):
         """Return the classes that `per_class` names and the dataset has not, sorted."""
         named = self.per_class if isinstance(self.per_class, dict) else {}
         return sorted(set(named) - set(class_counts))
+
+    def too_large(self, class_counts: Mapping[str, int]) -> str | None:
+        """Return a sentence where the plan asks for more rows than a job may make."""
+        total = sum(self.counts(class_counts).values())
+        if total <= MAX_PLANNED_ROWS:
+            return None
+        return f"The plan asks for {total:,} rows; one job makes at most {MAX_PLANNED_ROWS:,}."
 
     def counts(self, class_counts: Mapping[str, int]) -> dict[str, int]:
         """Return how many synthetic rows of each class are asked for.

@@ -290,4 +290,4 @@ def test_twenty_short_jobs_survive_random_kills_and_flushes(
         assert service.events(job_id).count("job.succeeded") == 1
         assert job.counts["generated"] == 3 * (1 + n)
         assert len(service.artifacts(job_id)) == 4
-    assert kills >= 3
+    assert kills >= 6  # both flushes came

@@ -123,9 +123,9 @@ def test_a_group_on_both_sides_is_told(result):
 
 
 def test_caveats_name_what_weakens_the_figures(result):
-    assert caveat(result, "too small", Context(too_small=["delta"])) == [
-        "1 class is too small to have rows in each of train, val and test, and so missing from a "
-        "part of what follows: delta."
+    assert caveat(result, "no row in one of", Context(too_small=["delta"])) == [
+        "1 class has no row in one of train, val and test, and so cannot be learned, chosen for or "
+        "reported on as the others are: delta."
     ]
     assert not caveat(result, "too small")
     assert not caveat(result, "Validation has only")

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from models.evaluation.interval import Interval
-from models.evaluation.result import LABELS
+from models.evaluation.result import LABELS, METHOD
 from models.evaluation.verdict import bracket, points, verdict
 
 AHEAD, LEVEL, BEHIND = (0.071, 0.059, 0.084), (0.001, -0.006, 0.008), (-0.02, -0.03, -0.011)
@@ -19,10 +20,16 @@ class Found:
 
     intervals: dict
     arms: dict
-    metric: str = "balanced_accuracy"
+    metric: str
+    data: SimpleNamespace
 
 
-def found(metric="balanced_accuracy", groups=(NONE, NONE, NONE), **outcomes):
+ENOUGH = np.arange(20) % 2
+
+
+def found(
+    metric="balanced_accuracy", groups=(NONE, NONE, NONE), y=ENOUGH, rows_added=9, **outcomes
+):
     columns = {
         name: {
             "all": Interval(*outcome),
@@ -33,8 +40,11 @@ def found(metric="balanced_accuracy", groups=(NONE, NONE, NONE), **outcomes):
         }
         for name, outcome in outcomes.items()
     }
-    arms = {name: SimpleNamespace(label=LABELS.get(name, name)) for name in columns}
-    return verdict(Found(columns, arms, metric))
+    arms = {
+        name: SimpleNamespace(label=LABELS.get(name, name), rows_added=rows_added)
+        for name in (*columns, METHOD)
+    }
+    return verdict(Found(columns, arms, metric, SimpleNamespace(test=SimpleNamespace(y=y))))
 
 
 def test_a_gain_that_no_control_reaches():
@@ -86,6 +96,28 @@ def test_harm_is_called_harm():
     )
     assert said["standing"] == "behind"
     assert said["best_control"] is None
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros(1, int), "1 test row of 1 class."),
+        (np.zeros(500, int), "500 test rows of 1 class."),
+        (np.arange(19) % 3, "19 test rows of 3 classes."),
+    ],
+)
+def test_nothing_is_concluded_from_next_to_nothing(y, said):
+    outcome = found(real=BEHIND, smote=AHEAD, groups=(AHEAD, AHEAD, NONE), y=y)
+    assert outcome["sentence"].startswith("Too little is held out to tell whether it helps: ")
+    assert said in outcome["sentence"]
+    assert (outcome["helps"], outcome["standing"]) == (False, "unknown")
+    assert outcome["details"] == []
+
+
+def test_a_plan_without_rows_is_not_called_a_method_without_gain():
+    outcome = found(real=LEVEL, rows_added=0)
+    assert outcome["sentence"].startswith("Nothing was added")
+    assert outcome["standing"] == "unknown"
 
 
 def test_vectors_are_a_matter_of_their_own_and_no_cheaper_control():

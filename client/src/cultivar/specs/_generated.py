@@ -223,7 +223,9 @@ class OutputSpec(Part):
 
 
 class PlanSpec(Part):
-    """How many latents of each class to make. Exactly one of the fields."""
+    """How many latents of each class to make, at most 10,000,000 in all. Exactly one of the
+    fields.
+    """
 
     raise_to: Annotated[int, Field(ge=1, le=10000000)] | None = None
     """Raise every class to this many rows, real and synthetic together."""
