@@ -38,7 +38,7 @@ def test_an_unknown_class_is_named() -> None:
 def test_a_plan_of_more_rows_than_a_job_makes_is_refused_with_both_numbers() -> None:
     classes = {str(label): 1 for label in range(3)}
     assert sum(counts(PlanSpec(per_class=3_333_333), classes).values()) == 9_999_999
-    with pytest.raises(InputProblem, match="10,000,002 rows.*at most 10,000,000") as caught:
+    with pytest.raises(InputProblem, match=r"10,000,002 rows.*at most 10,000,000") as caught:
         counts(PlanSpec(per_class=3_333_334), classes)
     assert caught.value.code == "plan_too_large"
 
