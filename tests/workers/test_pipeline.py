@@ -167,6 +167,18 @@ def test_the_callers_own_class_vectors_are_used_and_measured_against_others(
     assert "class 2" in bad.error["detail"]
 
 
+def test_a_plan_for_a_class_that_is_not_there_is_met_before_training(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    spec = tiny | {"dataset": dataset, "plan": {"per_class": {"zebra": 4}}}
+    job = service.wait(service.job(spec, inputs=(ingest,)))
+    assert job.error is not None
+    assert (job.error["code"], "'zebra'" in job.error["detail"]) == ("unknown_class", True)
+    assert job.steps[0].value == 0
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [("empty.npz", "empty_file"), ("pickle.npy", "unsafe_pickle"), ("one.npz", "class_too_small")],

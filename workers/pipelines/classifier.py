@@ -154,7 +154,8 @@ def _leaks(task: TaskRun, splits: str) -> list[str]:
     """Say which mixed-in generators may have seen rows that are held out here."""
     return [
         f"{job['job_id']} trained its generator on another part of this dataset than is trained on "
-        "here, so the figures above may be too good."
+        "here, so the figures above may be too good. Where the dataset brings its own test rows, or "
+        "where that job has evaluate switched on, they are not."
         for job in task.claim.inputs.get("mix", [])
         if (trained_on := (job["summary"] or {}).get("trained_on"))
         and trained_on["dataset"] == task.claim.spec["dataset"]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from models.evaluation.interval import paired_interval
 from models.evaluation.metrics import Metric, accuracy, balanced_accuracy, shot_groups
+from models.evaluation.verdict import too_little
 
 Labels = npt.NDArray[np.int64]
 
@@ -51,7 +52,7 @@ def report_on(
         interval = {"mean": found.mean, "low": found.low, "high": found.high}
     return {
         "format": "cultivar-classifier-report/1",
-        "verdict": _verdict(interval, metric, methods),
+        "verdict": too_little(y) or _verdict(interval, metric, methods),
         "metric": metric,
         "seeds": len(next(iter(correct.values()))),
         "methods": methods,

@@ -32,6 +32,8 @@ def train(task: TaskRun) -> Effects:
     """Part the rows, then train the generator on the training rows alone."""
     spec = GeldaSpec.model_validate(task.claim.spec)
     data = open_dataset(task)
+    # A plan for a class that is not there would else be met after all the training.
+    counts(spec.plan, dict.fromkeys(data.classes, 0))
     split, too_small = part(data, evaluation_of(task), task.claim.inputs["dataset"])
     vectors = class_vectors(task, spec.classes, data.classes)
     generator = _trained(task, spec, data, training_rows(split), vectors)
