@@ -9,6 +9,7 @@ import errno
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -71,16 +72,33 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
         _await_ready(url, settings, server, signals)
         if ready_file is not None:
             stack.enter_context(_announced(ready_file, url, key_file))
-        print(
-            f"Cultivar is ready.\n  API   {url}   (interactive documentation: {url}/docs)\n"
-            f"  key   {key_file}\n  home  {settings.home}\nCtrl-C stops it.",
-            flush=True,
-        )
+        print(_greeting(url, key_file, settings.home), flush=True)
         while not signals.stopping.wait(TEND_SECONDS):
             supervisor.tend()
             if not server.is_alive():
                 raise StackError("the API ended by itself; the log says why")
         print("Stopping; workers save their work first …", flush=True)
+
+
+def _greeting(url: str, key_file: Path, home: Path) -> str:
+    """Return what `serve` says once it is ready; where nothing is as clients expect, how they find it."""
+    usual = Settings.model_fields
+    told = {
+        "CULTIVAR_URL": (url, _url(usual["host"].default, usual["port"].default)),
+        "CULTIVAR_HOME": (str(home), str(usual["home"].default.expanduser().absolute())),
+    }
+    unusual = [
+        f"{name}={shlex.quote(value)}" for name, (value, usual) in told.items() if value != usual
+    ]
+    lines = [
+        "Cultivar is ready.",
+        f"  API   {url}   (interactive documentation: {url}/docs)",
+        f"  key   {key_file}",
+        f"  home  {home}",
+    ]
+    if unusual:
+        lines.append(f"In another shell, for clients to find it:  export {' '.join(unusual)}")
+    return "\n".join([*lines, "Ctrl-C stops it."])
 
 
 def serve_api(settings: Settings) -> None:

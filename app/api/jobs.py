@@ -19,7 +19,7 @@ from app.api.schemas.job import JobRequest, JobView, ValidationView
 from app.api.submitting import RETRY_AFTER, Inputs, again, evaluation, new_job, ring, unfinished
 from app.api.text_encoders import check_models
 from app.api.waiting import ended, preferred_wait
-from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobState
+from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobKind, JobState
 from app.domain.problems import Conflict, NotFound
 from app.domain.specs import IngestSpec, parse_spec
 from app.store.database import Transaction
@@ -109,7 +109,7 @@ def list_jobs(
         str | None,
         Query(max_length=4000, description="Up to 100 ids, by commas: these jobs, unpaged."),
     ] = None,
-    kind: Annotated[str | None, Query(pattern=r"^[a-z_]{1,20}$")] = None,
+    kind: Annotated[JobKind | None, Query(description="The job's `kind`.")] = None,
     status: Annotated[JobState | None, Query(description="The job's `state`.")] = None,
     created_after: AwareDatetime | None = None,
     limit: Limit = 20,

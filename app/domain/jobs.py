@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class JobState(StrEnum):
@@ -68,6 +68,8 @@ class Stage:
 
 
 # The shape of every kind of job. What the stages do is `workers/pipelines`' business.
+JobKind = Literal["classifier", "gelda", "ingest", "sample"]
+
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     "ingest": (Stage("ingest", "cpu"),),
     "gelda": (

@@ -130,6 +130,10 @@ def queue_position(work: Work, job_id: str) -> int | None:
     return int(work.scalar(select(func.count()).select_from(older.subquery()))) + 1
 
 
+TELLING_SHARE, TELLING_SECONDS = 0.05, 10.0
+"""Before a task has done this share, or run for so long, its pace says nothing of the rest."""
+
+
 def eta_seconds(work: Work, job_id: str) -> float | None:
     """Return the seconds until the running tasks end at their present pace; None before any progress.
 
@@ -142,5 +146,7 @@ def eta_seconds(work: Work, job_id: str) -> float | None:
         if not done or most <= done or task["lease_boot"] != work.boot_id:
             continue
         spent = work.lease_now() - task["claimed_clock"]
+        if done / most < TELLING_SHARE and spent < TELLING_SECONDS:
+            continue  # what starts a task (imports, first batches) would count for all of it
         left.append(spent * (most - done) / done)
     return max(left, default=None)

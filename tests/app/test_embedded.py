@@ -126,6 +126,15 @@ def test_it_serves_with_its_own_key_and_a_signal_ends_all_of_it(
     assert not (home / "redis" / "redis.sock").exists()
 
 
+def test_it_says_where_it_is_and_how_clients_find_it(home: Path) -> None:
+    log = home.with_suffix(".log")
+    with running(home) as stack:
+        assert eventually(lambda: "Ctrl-C stops it." in log.read_text())
+    said = log.read_text()
+    assert f"  API   {stack.url}   (interactive documentation: {stack.url}/docs)" in said
+    assert f"export CULTIVAR_URL={stack.url} CULTIVAR_HOME={home}\n" in said
+
+
 def test_killed_it_leaves_no_process_and_starts_again_with_the_same_key(home: Path) -> None:
     stack = start(home)
     descendants = stack.descendants()

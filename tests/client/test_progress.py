@@ -41,7 +41,7 @@ def test_a_log_gets_a_line_a_change_and_not_one_a_poll(capsys):
     lines(job("running", ("train", 100, 100), ("choose", 1, 8)))
     lines(job("succeeded", ("train", 100, 100), ("choose", 8, 8)))
     assert capsys.readouterr().err.splitlines() == [
-        "gelda job_1 · running, about 9 s left · train 0%",
+        "gelda job_1 · running, about 9 s left in this step · train 0%",
         "gelda job_1 · running · choose 12%",
         "gelda job_1 · succeeded",
     ]
@@ -64,7 +64,9 @@ def test_a_waiting_job_says_what_it_waits_for():
     unserved = job("queued", queue_position=3, unserved_class="gpu")
     assert headline(unserved).endswith("· queued, waits: no worker serves gpu")
     assert headline(job("running", unserved_class="cpu")).endswith("no worker serves cpu")
-    assert headline(job("running", eta_seconds=41.6)).endswith("about 42 s left")
+    assert headline(job("running", eta_seconds=41.6)).endswith("about 42 s left in this step")
+    assert headline(job("running", eta_seconds=760)).endswith("about 13 min left in this step")
+    assert headline(job("canceling", eta_seconds=41.6)).endswith("canceling")
 
 
 def test_nothing_is_shown_where_nothing_is_wanted(capsys):

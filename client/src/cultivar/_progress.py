@@ -157,6 +157,12 @@ def headline(job: JobRecord) -> str:
         return f"{line}, waits: no worker serves {job.unserved_class}"
     if job.state == "queued" and job.queue_position:
         return f"{line}, {job.queue_position} in the queue"
-    if job.state in UNFINISHED and job.eta_seconds:
-        return f"{line}, about {job.eta_seconds:.0f} s left"
+    if job.state == "running" and job.eta_seconds:
+        return f"{line}, about {_span(job.eta_seconds)} left in this step"
     return line
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.domain.jobs import (
     TERMINAL,
     TRANSITIONS,
     IllegalTransition,
+    JobKind,
     JobState,
     check_transition,
 )
@@ -52,6 +54,10 @@ def test_a_stage_is_planned_by_an_earlier_one_of_its_job() -> None:
             assert stage.planned_by is None or stage.planned_by in codes[:number]
         # A job ends with the last stage's only task; a planned one could have none.
         assert stages[-1].planned_by is None
+
+
+def test_the_kinds_that_can_be_asked_for_are_those_that_have_stages() -> None:
+    assert set(get_args(JobKind)) == set(PIPELINES)
 
 
 def test_ids_sort_by_age_and_do_not_repeat() -> None:

@@ -229,5 +229,8 @@ def test_the_time_left_follows_from_the_pace(lab: Any) -> None:
     claim = lab.claimed()
     assert lab.see(job.id).eta_seconds is None
     with lab.store.write() as tx:
+        tx.tasks.progress(claim.lease, 1, 100)
+    assert lab.see(job.id).eta_seconds is None, "how a task starts says nothing of its pace"
+    with lab.store.write() as tx:
         tx.tasks.progress(claim.lease, 50, 100)
     assert 0 < lab.see(job.id).eta_seconds < 10
