@@ -27,6 +27,14 @@ def test_a_terminal_shows_a_bar_a_step():
     assert "8/8" in last
 
 
+def test_the_time_left_stands_by_the_step_and_leaves_room_for_bars():
+    screen = io.StringIO()
+    with JobBars(Console(file=screen, force_terminal=True, width=80)) as bars:
+        bars(job("running", ("train", 30, 100), eta_seconds=17.0))
+    assert "train, about 17 s left" in screen.getvalue()
+    assert "30/100" in screen.getvalue(), "a column was cut"
+
+
 def test_a_step_that_has_not_begun_has_no_bar():
     screen = io.StringIO()
     with JobBars(Console(file=screen, force_terminal=True, width=100)) as bars:

@@ -116,7 +116,7 @@ class JobBars:
         finished = job.state not in UNFINISHED
         self._progress.update(
             self._head,
-            description=headline(job),
+            description=_standing(job),
             total=total,
             completed=total if finished else done,
         )
@@ -124,8 +124,13 @@ class JobBars:
             if step.code not in self._steps and (step.max > 0 or step.value > 0):
                 self._steps[step.code] = self._progress.add_task(f"  {step.code}", total=None)
             if step.code in self._steps:
+                # Beside its own bar: on the line on top it would leave no room for any.
+                left = _left(job) if 0 < step.value < step.max else ""
                 self._progress.update(
-                    self._steps[step.code], total=step.max or None, completed=step.value
+                    self._steps[step.code],
+                    description=f"  {step.code}{left}",
+                    total=step.max or None,
+                    completed=step.value,
                 )
 
 
@@ -149,7 +154,12 @@ class JobLines:
 
 
 def headline(job: JobRecord) -> str:
-    """Return one line: kind, id, state, and what it waits for."""
+    """Return one line: kind, id, state, what it waits for, and how long its step will take."""
+    left = _left(job)
+    return f"{_standing(job)}{left} in this step" if left else _standing(job)
+
+
+def _standing(job: JobRecord) -> str:
     line = f"{job.kind} {job.id} · {job.state}"
     if job.state == "queued" and job.blocked_by:
         return f"{line}, waits for {', '.join(job.blocked_by)}"
@@ -157,12 +167,18 @@ def headline(job: JobRecord) -> str:
         return f"{line}, waits: no worker serves {job.unserved_class}"
     if job.state == "queued" and job.queue_position:
         return f"{line}, {job.queue_position} in the queue"
-    if job.state == "running" and job.eta_seconds:
-        return f"{line}, about {_span(job.eta_seconds)} left in this step"
     return line
 
 
-def _span(seconds: float) -> str:
+def _left(job: JobRecord) -> str:
+    """Return e.g. ``, about 42 s left``; empty where nobody knows."""
+    seconds = job.eta_seconds
+    if job.state != "running" or not seconds:
+        return ""
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f", about {seconds:.0f} s left"
+    return (
+        f", about {seconds / 60:.0f} min left"
+        if seconds < 5400
+        else f", about {seconds / 3600:.1f} h left"
+    )
