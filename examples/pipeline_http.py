@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="training steps of the generator")
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
-    key = arguments.key or Path("~/.cultivar/key").expanduser().read_text().strip()
+    key = arguments.key or local_key()
 
     data = load(arguments.data) if arguments.data else long_tail(arguments.seed)
     headers = {"Authorization": f"Bearer {key}"}
@@ -74,6 +74,14 @@ def main() -> None:
     print(f"balanced accuracy: real only {real:.3f}, real + synthetic {mixed:.3f}")
 
 
+def local_key() -> str:
+    """Return the key that a service on this machine keeps in its home."""
+    path = Path(os.environ.get("CULTIVAR_HOME", "~/.cultivar")).expanduser() / "key"
+    if not path.is_file():
+        raise SystemExit(f"no key in {path}: start a service, or name one by --url and --key")
+    return path.read_text().strip()
+
+
 def call(http: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
     """Send until it is answered. The key of a POST makes a repeat harmless."""
     headers = dict(options.pop("headers", {}))
@@ -83,9 +91,9 @@ def call(http: httpx.Client, method: str, path: str, **options: Any) -> httpx.Re
         pause = min(LONGEST_PAUSE, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
         try:
             answer = http.request(method, path, headers=headers, **options)
-        except httpx.TransportError:
+        except httpx.TransportError as error:
             if attempt == TRIES - 1:
-                raise
+                raise SystemExit(f"no answer from {http.base_url}: {error}") from error
         else:
             if answer.status_code not in RETRIED or attempt == TRIES - 1:
                 break
@@ -154,8 +162,13 @@ def as_npz(**arrays: Array) -> bytes:
 
 def load(path: Path) -> dict[str, Array]:
     """Return the file's arrays, with labels numbered as the service numbers them: in order."""
+    names = ("x", "y", "x_test", "y_test")
+    if not path.is_file():
+        raise SystemExit(f"no such file: {path}")
     with np.load(path, allow_pickle=False) as arrays:
-        data = {name: arrays[name] for name in ("x", "y", "x_test", "y_test")}
+        if missing := [name for name in names if name not in arrays]:
+            raise SystemExit(f"{path} has no array {', '.join(missing)}; needed are {names}")
+        data = {name: arrays[name] for name in names}
     classes, data["y"] = np.unique(data["y"], return_inverse=True)
     data["y_test"] = np.searchsorted(classes, data["y_test"])
     return data

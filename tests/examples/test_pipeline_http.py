@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cultivar import Client
@@ -58,3 +59,28 @@ def test_a_refusal_is_told_in_the_services_words(local):
     )
     assert run.returncode == 1
     assert "invalid_key" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--data", "absent.npz", "--key", "cv_x"], "no such file: absent.npz"),
+        (["--data", "short.npz", "--key", "cv_x"], "short.npz has no array x_test, y_test"),
+        ([], "start a service, or name one by --url and --key"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(tmp_path, words, said):
+    np.savez(tmp_path / "short.npz", x=np.zeros((2, 2)), y=np.zeros(2))
+    home = {"CULTIVAR_HOME": str(tmp_path), "PATH": ""}
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLE), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=home,
+    )
+    assert run.returncode == 1
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
