@@ -63,3 +63,8 @@ def test_a_frame_has_a_column_a_dimension_and_the_labels_by_name():
     frame = Output(X, Y, CLASSES).to_pandas()
     assert frame.columns.tolist() == ["x0", "x1", "x2", "x3", "x4", "label"]
     assert frame["label"].tolist() == ["fir", "ash", "ash", "élan"]
+
+
+def test_a_handful_of_words_stands_for_many_rows():
+    rows, dim = X.shape
+    assert repr(Output(X, Y, CLASSES)) == f"<Output {rows} rows × {dim}, {len(CLASSES)} classes>"

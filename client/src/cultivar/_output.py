@@ -19,7 +19,7 @@ MAX_HEADER: Final = 100 << 20
 _DTYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Output:
     """Synthetic rows.
 
@@ -32,6 +32,10 @@ class Output:
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64]
     classes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        rows, dim = self.x.shape
+        return f"<Output {rows} rows × {dim}, {len(self.classes)} classes>"
 
     def __len__(self) -> int:
         return len(self.y)
