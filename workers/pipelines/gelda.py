@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewModel
+from app.domain.text_models import ROLE, licence
 from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation import choosing
 from models.evaluation.result import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.gelda.method import Generator
 from models.gelda.plan import counts
-from models.gelda.spec import GeldaSpec, SamplerSpec
+from models.gelda.spec import GeldaSpec, NameVectors, SamplerSpec
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, take, training_rows
 from workers.pipelines.drawing import Meter, drawing, evaluation_data
 from workers.pipelines.manifest import kept_artifacts
@@ -42,7 +43,7 @@ def train(task: TaskRun) -> Effects:
     return Effects(
         result={
             "generator": task.keep_folder(folder),
-            "config": generator.config,
+            "config": generator.config | {"models": _models(spec)},
             "splits": _kept_array(task, "split.npy", split),
             "too_small": too_small,
             "vectors": None if vectors is None else _kept_array(task, "vectors.npy", vectors),
@@ -69,6 +70,14 @@ def _trained(
         # A checkpoint of another torch or device: slower to start again, but never half of each.
         log.warning("job %s starts training anew: %s", task.claim.job_id, error)
         return fit(on_checkpoint=task.checkpoint)
+
+
+def _models(spec: GeldaSpec) -> list[dict[str, str]]:
+    """Return the foreign models that had a part in the generator, with their licences."""
+    if not isinstance(spec.classes, NameVectors):
+        return []
+    name = spec.classes.model
+    return [{"id": name, "role": ROLE, "licence": licence(name)}]
 
 
 def _kept_array(task: TaskRun, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:

