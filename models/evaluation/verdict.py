@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from models.evaluation.choosing import TUNED
 from models.evaluation.interval import Interval
 from models.evaluation.result import LABELS, METHOD, REAL, Labels, Result
 
@@ -49,6 +50,7 @@ def verdict(result: Result) -> dict[str, Any]:
     labels = {name: arm.label for name, arm in result.arms.items()}
     sentences = [
         _against_real(over_real, metric) + _against_rivals(rivals, labels, over_real),
+        _against_tuned(rivals.get(TUNED)),
         _by_group(result.intervals[REAL]),
         _semantics(result.intervals, column),
     ]
@@ -122,6 +124,14 @@ def _against_rivals(
     name = min(rivals, key=lambda n: rivals[n].mean)
     size = f"{points(rivals[name].mean)} {bracket(rivals[name])}"
     return f", and it is ahead of every control: of the nearest, {labels[name]}, by {size}."
+
+
+def _against_tuned(over_tuned: Interval | None) -> str:
+    """Part from the gain what the penalty of the head would have given without any row."""
+    if over_tuned is None:
+        return ""
+    size = f"{points(over_tuned.mean)} points {bracket(over_tuned)}"
+    return f"Against real rows with a penalty tuned for them alone: {size}."
 
 
 def _others(number: int, one: str, several: str) -> str:

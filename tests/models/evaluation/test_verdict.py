@@ -47,6 +47,14 @@ def found(
     return verdict(Found(columns, arms, metric, SimpleNamespace(test=SimpleNamespace(y=y))))
 
 
+def test_what_a_tuned_penalty_leaves_of_the_gain_is_said():
+    said = found(real=AHEAD, tuned_real=(0.032, 0.019, 0.046))
+    assert said["details"][0] == (
+        "Against real rows with a penalty tuned for them alone: +3.2 points [1.9, 4.6]."
+    )
+    assert not found(real=AHEAD, smote=AHEAD)["details"]
+
+
 def test_a_gain_that_no_control_reaches():
     said = found(real=AHEAD, smote=AHEAD, gaussian_1=(0.02, 0.01, 0.03))
     assert said["helps"]
