@@ -9,8 +9,8 @@ A seed is a whole job: its generator, its choice and its heads. Head: linear, fr
 cross-entropy on the balanced mix (every class raised to the largest). Intervals are those of
 ``models.evaluation.interval``, over seeds and test rows.
 
-Cost on 2 cores, CIFAR-100-LT, 3 seeds: see the figures in the README. `--quick`: one seed, 300
-training steps, fewer controls; for trying it out.
+Cost on 2 cores, CIFAR-100-LT, 3 seeds: see the figures in the README. `--quick`: 300
+training steps, fewer temperatures and controls; for trying it out, with `--seeds 1`.
 """
 
 import sys

@@ -66,7 +66,15 @@ def test_the_way_from_python(folder: Path, home: Path, url: str) -> None:
     assert "real rows only" in told
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
+def has_curl_and_jq() -> bool:
+    """Say whether both are there, curl with ``--json`` (7.82 or newer)."""
+    if not (shutil.which("curl") and shutil.which("jq")):
+        return False
+    options = subprocess.run(["curl", "--help", "all"], capture_output=True, text=True, check=False)
+    return "--json" in options.stdout
+
+
+@pytest.mark.skipif(not has_curl_and_jq(), reason="needs curl 7.82 or newer, and jq")
 def test_the_way_by_curl(folder: Path, home: Path, url: str) -> None:
     code = block("From anything that speaks HTTP", "sh")
     short = (
