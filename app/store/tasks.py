@@ -29,11 +29,13 @@ class Tasks:
         has passed or whose inputs are gone are ended.
         """
         passed_over: list[str] = []
+        holding = False
         for _ in range(_ROUNDS):
             job_id = self._next_job(classes, passed_over)
             wait = job_id is None
             if job_id is None:
-                if not passed_over:
+                # To wait while holding another job's lock could close a circle of claimers: come back.
+                if not passed_over or holding:
                     return None
                 job_id = passed_over.pop(0)
             # Another claimer is busy with this job: look elsewhere first, wait for it last.
@@ -44,6 +46,7 @@ class Tasks:
             claim = self._take(job, classes, worker_id, lease_seconds)
             if claim is not None:
                 return claim
+            holding = True
         return None
 
     def renew(self, lease: Lease, seconds: float) -> Renewal:
