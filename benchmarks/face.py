@@ -6,9 +6,13 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks import figures
 
 TELL_SECONDS = 0.2
 """Least time between two lines of progress."""
@@ -25,6 +29,7 @@ class Face:
         """Take the benchmark's own docstring: command, cost and result to expect."""
         self.name = Path(sys.argv[0]).stem
         self._terminal = sys.stderr.isatty()
+        self._figures: Path | None = None
         self._part = ""
         self._began = self._told = 0.0
         self.parser = argparse.ArgumentParser(
@@ -50,6 +55,12 @@ class Face:
         self.parser.add_argument(
             "--quick", action="store_true", help="small and fast: does it run at all?"
         )
+        self.parser.add_argument(
+            "--figures",
+            type=Path,
+            metavar="FOLDER",
+            help="write the figures there, each as PNG and SVG (default: none is written)",
+        )
 
     def parse(
         self, arguments: Sequence[str] | None = None, *, data: int | None = 0
@@ -66,6 +77,9 @@ class Face:
         for path in given.data:
             if not path.is_file():
                 self.parser.error(f"--data: there is no file {path}")
+        if given.figures is not None and given.figures.exists() and not given.figures.is_dir():
+            self.parser.error(f"--figures: {given.figures} is not a folder")
+        self._figures = given.figures
         return given
 
     def say(self, text: str) -> None:
@@ -102,13 +116,25 @@ class Face:
         self.end()
         print(table(columns, list(rows)))
 
-    def finish(self, figures: Mapping[str, Any]) -> None:
-        """Print the figures as one line of JSON, the last of the output.
+    def figure(self, name: str, draw: Callable[[], Figure]) -> None:
+        """Write what `draw` returns as `name`.png and `name`.svg; draw nothing without `--figures`.
+
+        Args:
+            name: of the files, without an ending.
+            draw: returns a figure of `benchmarks.figures`.
+        """
+        if self._figures is None:
+            return
+        for path in figures.save(draw(), self._figures, name):
+            self.say(f"wrote {path}")
+
+    def finish(self, measured: Mapping[str, Any]) -> None:
+        """Print what was measured as one line of JSON, the last of the output.
 
         The benchmark's name and the machine are added, so that a line can be kept and compared.
         """
         self.end()
-        line = {"benchmark": self.name, **figures, "machine": machine()}
+        line = {"benchmark": self.name, **measured, "machine": machine()}
         print(json.dumps(line, allow_nan=False, ensure_ascii=False), flush=True)
 
     def _write(self, text: str) -> None:
