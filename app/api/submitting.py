@@ -12,7 +12,8 @@ from app.domain.records import DatasetState, UploadState
 from app.domain.specs import SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
-from models.gelda.spec import GeldaSpec, UploadedVectors
+from models.gelda.spec import GeldaSpec
+from models.semantics.spec import UploadedVectors
 
 RETRY_AFTER = "1"  # seconds; a job takes longer, but its first look is cheap
 _MAKE_GENERATORS = frozenset({"gelda"})

@@ -9,7 +9,8 @@ from app.domain.specs import SampleSpec
 from app.domain.text_models import PACKAGED, ROLE, licence
 from app.settings import Settings
 from models.classifiers.spec import ClassifierSpec
-from models.gelda.spec import GeldaSpec, NameVectors
+from models.gelda.spec import GeldaSpec
+from models.semantics.spec import NameVectors
 
 
 def text_encoders(settings: Settings) -> list[ModelInfo]:

@@ -7,14 +7,38 @@ from pydantic import Field
 from models.spec import Spec
 
 
+class UploadedHead(Spec):
+    """A linear head trained elsewhere, as with the foundation model itself."""
+
+    upload: Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
+    """A complete upload: npz with the two arrays below, classes in the dataset's order."""
+
+    weight: Annotated[str, Field(min_length=1, max_length=100)] = "head_weight"
+    """Array of classes × dim."""
+
+    bias: Annotated[str, Field(min_length=1, max_length=100)] = "head_bias"
+    """Array of one number a class."""
+
+
 class HeadSpec(Spec):
     """A classifier head on latents and how it is trained."""
 
-    head: Literal["linear", "cosine", "mlp"] = "linear"
-    """Linear layer; cosine similarity to a weight a class, scaled; or one hidden layer."""
+    head: Literal["linear", "cosine", "mlp", "kernel"] = "linear"
+    """Linear layer; cosine similarity to a weight a class, scaled; one hidden layer; or a linear layer
+    whose weights are correlated between classes as their vectors are (`semantic_share`)."""
+
+    semantic_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Share of the weights' prior covariance that follows the similarity of class vectors: 0.3 K +
+    0.7 I. `kernel` only; where the job has no vectors of meaning it is a linear layer."""
+
+    initial: UploadedHead | None = None
+    """A head that came with the embeddings: training starts at it, and the penalty pulls towards it."""
 
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
+
+    adjustment: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """Factor on the log class prior under `logit_adjusted` (τ of Menon et al. 2021, equation 10)."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 15
     """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""

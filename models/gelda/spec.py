@@ -12,58 +12,21 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.classifiers.spec import HeadSpec
+from models.front.spec import AdapterSpec, PreparationSpec
+from models.semantics.spec import ClassVectors, LearnedVectors, SubdomainVectors
 from models.spec import Spec
 
 
-class LearnedVectors(Spec):
-    """A vector a class, trained with the denoiser. Carries no semantics; needs rows of each class."""
-
-    source: Literal["learned"] = "learned"
-
-
-class OneHotVectors(Spec):
-    """Orthogonal vectors, the control without semantics."""
-
-    source: Literal["one_hot"]
-
-
-class NameVectors(Spec):
-    """The classes' names through a text encoder."""
-
-    source: Literal["names"]
-
-    template: Annotated[str, Field(min_length=2, max_length=500, pattern=r"\{\}")] = "{}"
-    """Where the name goes, as in ``a photo of a {}``."""
-
-    model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
-    """A text encoder that the service has; `GET /v1/methods` lists them."""
-
-
-class UploadedVectors(Spec):
-    """The caller's own vectors, which may carry any semantics."""
-
-    source: Literal["upload"]
-
-    upload: Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
-    """A complete upload: npz with `vectors` (classes × dim) and `classes` (names, in that order)."""
-
-    array: Annotated[str, Field(min_length=1, max_length=100)] = "vectors"
-    """Which array of the npz holds the vectors."""
-
-
-ClassVectors = Annotated[
-    LearnedVectors | OneHotVectors | NameVectors | UploadedVectors, Field(discriminator="source")
-]
-
-
 class LatentSpec(Spec):
-    """Preprocessing between the caller's latents and what the generator models; inverted on the way out."""
-
-    transform: Literal["none", "sqrt"] = "none"
-    """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
+    """How the generator models latents Z^(l)."""
 
     model: Literal["residual", "direct"] = "residual"
     """`residual` models whitened residuals around class means; `direct` the latents themselves."""
+
+    estimate: Literal["auto", "similar", "ridge"] = "auto"
+    """What the class vectors say about a class's mean: the mean of classes with like vectors
+    (softmax of cosines), or kernel ridge regression on the vectors. `auto` takes the one that tells
+    the means of seen classes better when each is left out."""
 
     shrinkage: Annotated[float, Field(ge=0, le=1000)] = 3.0
     """How far means of scarce classes are drawn to those of classes with like vectors, or to the
@@ -90,8 +53,11 @@ class ObjectiveSpec(Spec):
     output: Literal["velocity", "x0"] = "velocity"
     """What the network predicts, and so where its error is measured."""
 
-    drop_condition: Annotated[float, Field(ge=0, le=0.9)] = 0.1
-    """Probability of training without the condition, for classifier-free guidance (stated)."""
+    drop_class: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """Probability of training without the class vector γ, for classifier-free guidance (stated)."""
+
+    drop_subdomain: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """The same for the subdomain vector κ, independently: the flow also learns to do without either."""
 
     steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Optimiser steps; by default from the number of rows."""
@@ -108,6 +74,10 @@ class ObjectiveSpec(Spec):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Final decay of the weights' moving average, which ramps up to it."""
 
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = 5
+    """Stop against memorisation: after so many looks at held-out rows (a look every twentieth of the
+    steps) without a lower loss, training ends and the best average is taken. null never stops."""
+
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""
 
@@ -122,7 +92,15 @@ class SamplerSpec(Spec):
     """Solver steps."""
 
     guidance: Annotated[float, Field(ge=0, le=20)] = 1.0
-    """Guidance scale; 1 is none."""
+    """Guidance scale of the class vector γ; 1 is none, 0 draws without it."""
+
+    guidance_subdomain: Annotated[float, Field(ge=0, le=20)] = 1.0
+    """Guidance scale of the subdomain vector κ; 1 is none, 0 draws without it."""
+
+    guidance_interval: tuple[
+        Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
+    ] = (0.0, 1.0)
+    """Times of the flow (1 is noise, 0 is data) between which guidance other than 1 applies."""
 
     temperature: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     """Factor on the variance of the initial noise; `evaluate` replaces it by the one it chooses."""
@@ -130,6 +108,19 @@ class SamplerSpec(Spec):
 
 MAX_PLANNED_ROWS = 10_000_000
 """Synthetic rows of one job, all classes together; more are several `sample` jobs."""
+
+
+class CellCount(Spec):
+    """Rows to make of one cell: a class in a subdomain, of which there may be no example at all."""
+
+    label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    """The class; null stands for every class."""
+
+    subdomain: Annotated[str, Field(min_length=1, max_length=500)]
+    """The subdomain."""
+
+    rows: Annotated[int, Field(ge=0, le=10_000_000)]
+    """How many of it; of each class where `label` is null."""
 
 
 class PlanSpec(Spec):
@@ -151,13 +142,17 @@ class PlanSpec(Spec):
     multiply: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """This many synthetic rows for each real one."""
 
+    cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10_000)] | None = None
+    """These cells alone; needs `subdomains`. The other rules treat every cell of a dataset with
+    conditioned subdomains as they would a class, cells without a row included."""
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
             found = ", ".join(given) if given else "none"
             raise ValueError(
-                f"exactly one of raise_to, per_class, match and multiply is needed; found {found}"
+                f"exactly one of raise_to, per_class, match, multiply and cells is needed; found {found}"
             )
         return self
 
@@ -213,11 +208,31 @@ class GeldaSpec(Spec):
     dataset: Annotated[str, Field(pattern=r"^ds_[0-9a-f]{32}$")]
     """An embedding dataset; it may still be in the making."""
 
+    preparation: Annotated[tuple[PreparationSpec, ...], Field(min_length=1, max_length=8)] = (
+        PreparationSpec(),
+    )
+    """Preprocessing of the embeddings. Of several, validation chooses with a head on real rows."""
+
+    adapter: AdapterSpec = AdapterSpec()
+    """The trainable stack between the embeddings and the head."""
+
+    layer: (
+        Annotated[int, Field(ge=0, le=8)]
+        | Annotated[
+            tuple[Annotated[int, Field(ge=0, le=8)], ...], Field(min_length=1, max_length=9)
+        ]
+    ) = 0
+    """l: the generator models Z^(l), the adapter's state after block l; 0 are the prepared embeddings.
+    Of several, validation chooses. Only latents of layer 0 can be handed out as embeddings."""
+
     classes: ClassVectors = LearnedVectors()
-    """The vectors u that condition the generator (stated: they carry semantics)."""
+    """The vectors γ of the classes that condition the generator (stated: they carry semantics)."""
+
+    subdomains: SubdomainVectors | None = None
+    """The vectors κ of the subdomains; without them the dataset's subdomain column is not looked at."""
 
     latents: LatentSpec = LatentSpec()
-    """Preprocessing."""
+    """How latents are modelled."""
 
     denoiser: DenoiserSpec = DenoiserSpec()
     """The network."""

@@ -16,7 +16,8 @@ from models.evaluation.result import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.gelda.method import Generator
 from models.gelda.plan import counts
-from models.gelda.spec import GeldaSpec, NameVectors, SamplerSpec
+from models.gelda.spec import GeldaSpec, SamplerSpec
+from models.semantics.spec import NameVectors
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, take, training_rows
 from workers.pipelines.drawing import Meter, drawing, evaluation_data
 from workers.pipelines.manifest import kept_artifacts

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import InputProblem
-from models.gelda.spec import ClassVectors, NameVectors, UploadedVectors
+from models.semantics.spec import ClassVectors, NameVectors, UploadedVectors
 from workers.decoding import decode
 from workers.task import TaskRun
 

@@ -9,7 +9,8 @@ import pytest
 
 from models.errors import InputProblem, Interrupted
 from models.gelda.method import Generator, item_noise, resolve, train
-from models.gelda.spec import GeldaSpec, LatentSpec, NameVectors, ObjectiveSpec, SamplerSpec
+from models.gelda.spec import GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
+from models.semantics.spec import NameVectors
 
 FEW_STEPS = SamplerSpec(steps=4)
 Train = Callable[..., Generator]
