@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.face import Face
+from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import GeldaSpec
 
@@ -61,6 +62,7 @@ def measure(load: Load, seed: int, face: Face) -> dict[str, Any]:
             spec=GeldaSpec(dataset="ds_" + "0" * 32),
             seed=seed,
             scratch=Path(scratch),
+            front=Front.identity(load.x.shape[1]),
             on_progress=lambda step, steps, _loss: face.progress(step, steps),
         )
     training = face.end()

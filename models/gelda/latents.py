@@ -1,24 +1,20 @@
-"""Between the caller's latents and what the flow models: fit, transform, invert.
+"""Between latents Z^(l) and what the flow models: fit, transform, invert.
 
-x → square root (optional) → standardised z → whitened residual r = W g_c (z − m_c). The flow then
-has to learn only how a class differs from the shared Gaussian; what few rows say about a class's
-mean is a matter of shrinkage, not of a network. Covariance: oracle approximating shrinkage (Chen,
-Wiesel, Eldar & Hero 2010, equation 23).
+z → standardised → whitened residual r = W g_c (z − m_c). The flow then has to learn only how a class
+differs from the shared Gaussian; what few rows say about a class's mean is a matter of shrinkage,
+not of a network. Covariance: oracle approximating shrinkage (Chen, Wiesel, Eldar & Hero 2010,
+equation 23).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.errors import InputProblem
+from models.gelda.rows import Rows
 from models.gelda.spec import LatentSpec
-
-CHUNK = 16_384
-"""Rows read at once, so that a memory-mapped data set never has to fit into memory."""
 
 SIMILARITY_TEMPERATURE = 0.1
 """Softness of the choice of related classes; measured on CIFAR-100-LT, flat from 0.07 to 0.2."""
@@ -26,10 +22,9 @@ SIMILARITY_TEMPERATURE = 0.1
 
 @dataclass(frozen=True)
 class Latents:
-    """A fitted preprocessing; all tensors float32 on one device.
+    """A fitted model of the latents' first two moments; all tensors float32 on one device.
 
     Attributes:
-        sqrt: whether latents are square-rooted first.
         mean: (dim,) of the training rows.
         scale: (dim,) standard deviation; 0 where a dimension is constant, which it stays.
         means: (K, dim) class means of the standardised rows; residuals are taken from these.
@@ -39,7 +34,6 @@ class Latents:
         colour: (dim, dim), its inverse.
     """
 
-    sqrt: bool
     mean: Float[Tensor, " dim"]
     scale: Float[Tensor, " dim"]
     means: Float[Tensor, "k dim"]
@@ -48,65 +42,51 @@ class Latents:
     whiten: Float[Tensor, "dim dim"]
     colour: Float[Tensor, "dim dim"]
 
-    def transform(self, x: Float[Tensor, "n dim"], y: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        """Return the whitened residuals of rows ``x`` of classes ``y``."""
-        z = _standardise(_root(x, self.sqrt), self.mean, self.scale)
+    def transform(self, z: Float[Tensor, "n dim"], y: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        """Return the whitened residuals of latents ``z`` of classes ``y``."""
+        z = _standardise(z, self.mean, self.scale)
         return self.gain[y][:, None] * (z - self.means[y]) @ self.whiten.T
 
     def inverse(self, r: Float[Tensor, "n dim"], y: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        """Return latents in the caller's space for residuals ``r`` around the centres of ``y``."""
+        """Return latents for residuals ``r`` around the centres of ``y``."""
         z = r @ self.colour.T + self.centres[y]
-        x = z * self.scale + self.mean
-        # A root is not negative: what falls below 0 is the mass that the ReLU put at 0.
-        return x.clamp(min=0).square() if self.sqrt else x
+        return z * self.scale + self.mean
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the fitted tensors by name, for `Latents.restore`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sqrt"}
-
-    @classmethod
-    def restore(cls, sqrt: bool, tensors: dict[str, Tensor]) -> "Latents":
-        return cls(sqrt=sqrt, **tensors)
+        """Return the fitted tensors by name, the constructor's arguments."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def to(self, device: str) -> "Latents":
-        return Latents(self.sqrt, **{k: v.to(device) for k, v in self.tensors().items()})
+        return Latents(**{k: v.to(device) for k, v in self.tensors().items()})
 
 
-def fit(x: np.ndarray, y: np.ndarray, n_classes: int, related: Tensor, spec: LatentSpec) -> Latents:
-    """Fit the preprocessing to training rows.
+def fit(rows: Rows, n_classes: int, related: Tensor, spec: LatentSpec) -> Latents:
+    """Fit to training rows, which are read four times.
 
     Args:
-        x: (n, dim) latents, any float type, may be memory-mapped; read in chunks, three times.
-        y: (n,) class indices.
+        rows: the training rows.
         n_classes: K; a class may have no row.
         related: (K, K) cosines between class vectors; the unit matrix where nothing is known.
-        spec: which transform and how much shrinkage.
-
-    Raises:
-        InputProblem: ``negative_latents``, for `sqrt` on latents below 0.
+        spec: what is modelled and how much shrinkage.
     """
-    root = spec.transform == "sqrt"
-    if root:
-        _refuse_negative(x)
-    mean, scale = _moments(x, root)
-    rows = _Rows(x, y, root, mean, scale)
-    counts = torch.bincount(torch.as_tensor(np.asarray(y)), minlength=n_classes).double()
+    mean, scale = _moments(rows)
+    counts = torch.bincount(torch.as_tensor(rows.y), minlength=n_classes).double()
     dim = len(mean)
     if spec.model == "direct":
         zeros, eye = torch.zeros(n_classes, dim), torch.eye(dim)
         parts = (mean, scale, zeros, zeros.clone(), torch.ones(n_classes), eye, eye.clone())
-        return Latents(root, *(part.float() for part in parts))
+        return Latents(*(part.float() for part in parts))
     means = torch.zeros(n_classes, dim, dtype=torch.float64)
-    for z, labels in rows.chunks():
+    for z, labels in _standardised(rows, mean, scale):
         means.index_add_(0, labels, z)
     means /= counts.clamp(min=1)[:, None]
-    S = _covariance(rows, means, counts)
+    S = _covariance(_standardised(rows, mean, scale), means, counts)
     whiten, colour = _whitening(S)
     worth = spec.shrinkage * prior_rows(means, counts, S)
     centres = shrink_means(means, counts, related, worth)
     gain = torch.where(counts > 1, (counts / (counts - 1).clamp(min=1)).sqrt(), 0.0)
     parts = (mean, scale, means, centres, gain, whiten, colour)
-    return Latents(root, *(part.float() for part in parts))
+    return Latents(*(part.float() for part in parts))
 
 
 def prior_rows(
@@ -159,23 +139,9 @@ def shrink_means(
     return weight * means + (1 - weight) * estimate
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Training rows, read and standardised a chunk at a time."""
-
-    x: np.ndarray
-    y: np.ndarray
-    root: bool
-    mean: Tensor
-    scale: Tensor
-
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start, rows in zip(range(0, len(self.x), CHUNK), _read(self.x, self.root), strict=True):
-            labels = torch.from_numpy(np.array(self.y[start : start + CHUNK], dtype=np.int64))
-            yield _standardise(rows, self.mean, self.scale), labels
-
-
-def _covariance(rows: _Rows, means: Tensor, counts: Tensor) -> Float[Tensor, "dim dim"]:
+def _covariance(
+    chunks: Iterator[tuple[Tensor, Tensor]], means: Tensor, counts: Tensor
+) -> Float[Tensor, "dim dim"]:
     """Return the shrunk pooled covariance within classes.
 
     Where no class has two rows, nothing is known about the spread within one; the spread of all rows
@@ -185,7 +151,7 @@ def _covariance(rows: _Rows, means: Tensor, counts: Tensor) -> Float[Tensor, "di
     if freedom == 0:
         means, freedom = torch.zeros_like(means), float(counts.sum())
     scatter = torch.zeros((means.shape[1], means.shape[1]), dtype=torch.float64)
-    for z, labels in rows.chunks():
+    for z, labels in chunks:
         residual = z - means[labels]
         scatter += residual.T @ residual
     return shrink_covariance(scatter / freedom, freedom)
@@ -208,43 +174,23 @@ def _whitening(S: Tensor) -> tuple[Tensor, Tensor]:
     return (vectors / deviations) @ vectors.T, (vectors * deviations) @ vectors.T
 
 
-def _moments(x: np.ndarray, root: bool) -> tuple[Tensor, Tensor]:
+def _moments(rows: Rows) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation a dimension, in two passes (one would cancel digits)."""
-    n = len(x)
-    total = torch.zeros(x.shape[1], dtype=torch.float64)
-    for rows in _read(x, root):
-        total += rows.sum(dim=0)
-    mean = total / n
+    total = torch.zeros(rows.front.dim, dtype=torch.float64)
+    for z, _ in rows.chunks():
+        total += z.sum(dim=0)
+    mean = total / len(rows)
     squares = torch.zeros_like(mean)
-    for rows in _read(x, root):
-        squares += (rows - mean).square().sum(dim=0)
-    scale = (squares / n).sqrt()
+    for z, _ in rows.chunks():
+        squares += (z - mean).square().sum(dim=0)
+    scale = (squares / len(rows)).sqrt()
     # A dimension that varies by rounding alone is constant.
     return mean, torch.where(scale > 1e-6 * (mean.abs() + 1e-6), scale, 0.0)
 
 
-def _read(x: np.ndarray, root: bool) -> Iterator[Tensor]:
-    for start in range(0, len(x), CHUNK):
-        chunk = np.array(x[start : start + CHUNK], dtype=np.float64)
-        yield _root(torch.from_numpy(chunk), root)
+def _standardised(rows: Rows, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return ((_standardise(z, mean, scale), labels) for z, labels in rows.chunks())
 
 
-def _root(x: Tensor, root: bool) -> Tensor:
-    return x.sqrt() if root else x
-
-
-def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    return (x - mean) * torch.where(scale > 0, 1 / scale, 0.0)
-
-
-def _refuse_negative(x: np.ndarray) -> None:
-    for start in range(0, len(x), CHUNK):
-        chunk = np.asarray(x[start : start + CHUNK])
-        if chunk.size and chunk.min() < 0:
-            row = start + int(np.argmax((chunk < 0).any(axis=1)))
-            raise InputProblem(
-                "negative_latents",
-                f"row {row} has a value below 0, of which latents.transform=sqrt takes no root; "
-                "use latents.transform=none",
-                "latents.transform",
-            )
+def _standardise(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    return (z - mean) * torch.where(scale > 0, 1 / scale, 0.0)

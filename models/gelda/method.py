@@ -5,10 +5,11 @@ borrows from the others twice: its mean is shrunk to what classes of like vector
 spread around it is learnt from the residuals of all classes, conditioned on the vectors.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -16,16 +17,18 @@ from torch import Tensor
 
 from models.checkpoints import load_model, save_model
 from models.errors import InputProblem, Interrupted
-from models.gelda import latents as preprocessing
+from models.front.front import Front
+from models.gelda import latents as moments
 from models.gelda import training
 from models.gelda.conditioning import similarity
 from models.gelda.flow import Flow
 from models.gelda.latents import Latents
 from models.gelda.plan import derived_seed, item_seed
+from models.gelda.rows import Rows
 from models.gelda.samplers import SOLVERS, uniform_times
 from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec, SamplerSpec
 
-FORMAT = 1
+FORMAT = 2
 """Version of a generator's files."""
 
 
@@ -38,6 +41,7 @@ def train(
     spec: GeldaSpec,
     seed: int,
     scratch: Path,
+    front: Front,
     device: str = "cpu",
     resume: Path | None = None,
     on_progress: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
@@ -48,14 +52,15 @@ def train(
     """Train a generator; equal arguments give equal weights, interrupted and resumed or not.
 
     Args:
-        x: (n, dim) latents, any float type, may be memory-mapped.
+        x: (n, dim_in) embeddings, any float type, may be memory-mapped; read a chunk at a time.
         y: (n,) int64 indices into ``classes``.
         classes: names; one without rows can be drawn if it has a vector.
         vectors: (K, m) class vectors in the order of ``classes``, where they come from the caller
             or from names. They are used whatever ``spec.classes`` says.
-        spec: network, objective, preprocessing.
+        spec: network, objective and how latents are modelled.
         seed: of weights and of everything drawn in training.
         scratch: folder for checkpoint files.
+        front: fitted; makes the latents Z^(l) of the embeddings.
         device: a torch device.
         resume: a checkpoint of the same training, as given to ``on_checkpoint``.
         on_progress: called with step, steps and mean loss.
@@ -71,8 +76,9 @@ def train(
     table = _vectors(vectors, spec, len(classes))
     counts = _class_counts(x, y, classes, learned=table is None)
     related = similarity(torch.eye(len(classes)) if table is None else table)
-    latents = preprocessing.fit(x, y, len(classes), related, spec.latents).to(device)
-    denoiser, objective = resolve(spec, n=len(x), dim=x.shape[1])
+    rows = Rows(x, np.asarray(y, dtype=np.int64), copy.deepcopy(front).to(device))
+    latents = moments.fit(rows, len(classes), related, spec.latents).to(device)
+    denoiser, objective = resolve(spec, n=len(x), dim=front.dim)
     usable = bool((latents.gain.cpu()[counts > 0] > 0).any())
     assert objective.steps is not None
     config = {
@@ -80,7 +86,8 @@ def train(
         "format": FORMAT,
         "classes": list(classes),
         "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
-        "dim": x.shape[1],
+        "dim": front.dim_in if front.invertible else front.dim,
+        "front": front.config,
         "seed": seed,
         "vectors": None if table is None else spec.classes.source,
         "latents": spec.latents.model_dump(mode="json"),
@@ -97,8 +104,7 @@ def train(
     run = training.fit(
         flow,
         latents,
-        x,
-        y,
+        rows,
         spec=objective,
         steps=objective.steps if usable else 0,
         seed=seed,
@@ -113,7 +119,7 @@ def train(
         ),
     )
     flow.load_state_dict(run.average, strict=False)  # all but the caller's vectors, which stay
-    return Generator(flow, latents, config | {"history": run.history})
+    return Generator(flow, latents, rows.front, config | {"history": run.history})
 
 
 def resolve(spec: GeldaSpec, *, n: int, dim: int) -> tuple[DenoiserSpec, ObjectiveSpec]:
@@ -132,13 +138,15 @@ class Generator:
 
     Attributes:
         classes: names of the classes, in the order of the labels that `sample` takes.
-        dim: dimensions of a latent.
+        dim: dimensions of what `sample` hands out by default.
+        front: what made latents of embeddings, and turns them back where it can.
         config: what it is and how it was made, as JSON.
     """
 
-    def __init__(self, flow: Flow, latents: Latents, config: dict[str, Any]) -> None:
+    def __init__(self, flow: Flow, latents: Latents, front: Front, config: dict[str, Any]) -> None:
         self._flow = flow.eval()
         self._latents = latents
+        self.front = front.eval()
         self.config = config
         self.classes: list[str] = config["classes"]
         self.dim: int = config["dim"]
@@ -150,11 +158,12 @@ class Generator:
         *,
         seed: int,
         sampler: SamplerSpec,
+        space: Literal["embedding", "latent"] = "embedding",
         batch_size: int = 1024,
         should_stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> np.ndarray:
-        """Return (n, dim) float32 latents, one for each label and counter.
+        """Return (n, dim) float32 rows, one for each label and counter.
 
         An item depends on ``seed``, its class and its counter within the class alone, not on what is
         drawn beside it. Batches are always full, the last one padded: equal bytes for equal batches,
@@ -165,6 +174,8 @@ class Generator:
             counters: (n,) int64 numbers of the items within their class.
             seed: the job's.
             sampler: solver, steps, guidance and temperature.
+            space: ``embedding`` turns latents back into embeddings where the front can, and hands
+                out latents where it cannot; ``latent`` gives Z^(l) in any case.
             batch_size: rows through the network at once.
             should_stop: asked before every batch.
             on_progress: called with rows done and rows in all.
@@ -173,7 +184,9 @@ class Generator:
             Interrupted: ``should_stop`` said so between two batches.
         """
         labels = np.asarray(labels, dtype=np.int64)
-        out = np.empty((len(labels), self.dim), dtype=np.float32)
+        dim = self.front.dim
+        to_embedding = space == "embedding" and self.front.invertible
+        out = np.empty((len(labels), self.dim if to_embedding else dim), dtype=np.float32)
         for start in range(0, len(labels), batch_size):
             if should_stop():
                 raise Interrupted(f"stopped after {start} of {len(labels)} latents")
@@ -181,27 +194,28 @@ class Generator:
             filled = rows.stop - rows.start
             batch = np.zeros(batch_size, dtype=np.int64)
             batch[:filled] = labels[rows]
-            noise = np.zeros((batch_size, self.dim), dtype=np.float32)
+            noise = np.zeros((batch_size, dim), dtype=np.float32)
             for i, (label, counter) in enumerate(zip(labels[rows], counters[rows], strict=True)):
-                noise[i] = item_noise(item_seed(seed, int(label), int(counter)), self.dim)
-            out[rows] = self._solve(batch, noise, sampler)[:filled]
+                noise[i] = item_noise(item_seed(seed, int(label), int(counter)), dim)
+            z = self._solve(batch, noise, sampler)
+            out[rows] = (self.front.inverse(z) if to_embedding else z).cpu().numpy()[:filled]
             on_progress(rows.stop, len(labels))
         return out
 
     @torch.inference_mode()
-    def _solve(self, labels: np.ndarray, noise: np.ndarray, sampler: SamplerSpec) -> np.ndarray:
+    def _solve(self, labels: np.ndarray, noise: np.ndarray, sampler: SamplerSpec) -> Tensor:
         device = self._latents.mean.device
         y = torch.from_numpy(labels).to(device)
         x_1 = torch.from_numpy(noise).to(device) * math.sqrt(sampler.temperature)
         model = self._flow.model(y, sampler.guidance)
         r = SOLVERS[sampler.name](model, x_1, uniform_times(sampler.steps, device))
-        x: np.ndarray = self._latents.inverse(r, y).cpu().numpy()
-        return x
+        return self._latents.inverse(r, y)
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write `generator.safetensors` and `config.json` into ``folder``; return both paths."""
         tensors = {f"flow.{k}": v for k, v in self._flow.state_dict().items()}
         tensors |= {f"latents.{k}": v for k, v in self._latents.tensors().items()}
+        tensors |= {f"front.{k}": v for k, v in self.front.state_dict().items()}
         return save_model(folder, "generator", tensors, self.config)
 
     @classmethod
@@ -210,18 +224,17 @@ class Generator:
         tensors, config = load_model(folder, "generator", device)
         if config.get("method") != "gelda" or config.get("format") != FORMAT:
             raise ValueError(f"{folder.name} holds no GeLDA generator of format {FORMAT}")
-        flow_state = {
-            k.removeprefix("flow."): v for k, v in tensors.items() if k.startswith("flow.")
-        }
-        own = {
-            k.removeprefix("latents."): v for k, v in tensors.items() if k.startswith("latents.")
-        }
+        flow_state, own, front_state = (
+            {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+            for part in ("flow.", "latents.", "front.")
+        )
         table = None
         if config["vectors"] is not None:
             table = flow_state["conditioning.table.weight"]
         flow = _flow(config, table).to(device)
         flow.load_state_dict(flow_state)
-        return cls(flow, Latents.restore(config["latents"]["transform"] == "sqrt", own), config)
+        front = Front.restore(config["front"], front_state).to(device)
+        return cls(flow, Latents(**own), front, config)
 
 
 def item_noise(seed: int, dim: int) -> np.ndarray:
@@ -236,7 +249,7 @@ def item_noise(seed: int, dim: int) -> np.ndarray:
 def _flow(config: dict[str, Any], vectors: Tensor | None) -> Flow:
     network = config["denoiser"]
     return Flow(
-        config["dim"],
+        config["front"]["dim"],
         len(config["classes"]),
         vectors,
         width=network["width"],

@@ -20,6 +20,7 @@ from models.errors import InputProblem, Interrupted
 from models.gelda.flow import Flow
 from models.gelda.latents import Latents
 from models.gelda.plan import derived_seed
+from models.gelda.rows import Rows
 from models.gelda.spec import ObjectiveSpec
 
 WARM_UP = 100
@@ -95,8 +96,7 @@ class Run:
 def fit(
     flow: Flow,
     latents: Latents,
-    x: np.ndarray,
-    y: np.ndarray,
+    rows: Rows,
     *,
     spec: ObjectiveSpec,
     steps: int,
@@ -106,13 +106,12 @@ def fit(
     resume: Path | None,
     watch: Watch,
 ) -> Run:
-    """Train ``flow`` on residuals of ``x`` in place; return the finished run with its average.
+    """Train ``flow`` on residuals of ``rows`` in place; return the finished run with its average.
 
     Args:
         flow: freshly initialised, or of any weights where a checkpoint is resumed.
-        latents: the fitted preprocessing, on the device to train on.
-        x: (n, dim) latents, may be memory-mapped; only the rows of a batch are read.
-        y: (n,) class indices.
+        latents: the fitted moments, on the device to train on.
+        rows: the training rows; only those of a batch are read.
         spec: the objective and its optimiser.
         seed: all randomness of a step comes from it and the step's number.
         steps: optimiser steps to take in all; 0 leaves the shared Gaussian as it is.
@@ -129,7 +128,7 @@ def fit(
     if resume is not None:
         run.restore(resume)
     # Rows that are their class's mean say nothing about its spread.
-    usable = np.flatnonzero(latents.gain.cpu().numpy()[np.asarray(y)] > 0)
+    usable = np.flatnonzero(latents.gain.cpu().numpy()[rows.y] > 0)
     generator = torch.Generator(latents.mean.device)
     report_every = max(1, steps // HISTORY_POINTS)
     flow.train()
@@ -138,11 +137,12 @@ def fit(
             _checkpoint(run, watch)
             raise Interrupted(f"stopped before step {run.step + 1} of {steps}")
         generator.manual_seed(derived_seed("step", seed, run.step))
-        rows = torch.randint(
+        chosen = torch.randint(
             len(usable), (spec.batch_size,), generator=generator, device=generator.device
         )
-        batch = usable[rows.cpu().numpy()]
-        r, labels = _residuals(latents, x, y, batch)
+        batch = usable[chosen.cpu().numpy()]
+        labels = torch.from_numpy(rows.y[batch]).to(generator.device)
+        r = latents.transform(rows.latents(batch), labels)
         rate = spec.learning_rate * _rate(run.step, steps)
         _step(run, r, labels, generator, spec=spec, rate=rate, micro_batch=micro_batch)
         if run.step % report_every == 0 or run.step == steps:
@@ -160,16 +160,6 @@ def _start(flow: Flow, spec: ObjectiveSpec, settings: dict[str, Any], device: to
     average = {name: p.detach().clone() for name, p in flow.named_parameters()}
     window = torch.zeros(2, device=device, dtype=torch.float64)  # sum of losses, steps summed
     return Run(flow, optimizer, average, window, json.dumps(settings, sort_keys=True))
-
-
-def _residuals(
-    latents: Latents, x: np.ndarray, y: np.ndarray, batch: np.ndarray
-) -> tuple[Tensor, Tensor]:
-    """Return the whitened residuals and labels of the rows ``batch``."""
-    device = latents.mean.device
-    rows = torch.from_numpy(np.asarray(x[batch], dtype=np.float32)).to(device)
-    labels = torch.from_numpy(np.asarray(y[batch], dtype=np.int64)).to(device)
-    return latents.transform(rows, labels), labels
 
 
 def _step(
@@ -191,7 +181,7 @@ def _step(
         labels,
         generator,
         output=spec.output,
-        drop=spec.drop_condition,
+        drop=spec.drop_class,
         micro_batch=micro_batch,
     )
     run.optimizer.step()

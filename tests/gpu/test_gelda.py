@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.errors import Interrupted
+from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec, SamplerSpec
 
@@ -32,6 +33,7 @@ def trained(scratch: Path, device: str = "cuda", **more: object) -> Generator:
         spec=SPEC,
         seed=1,
         scratch=scratch,
+        front=Front.identity(x.shape[1]),
         device=device,
         **more,
     )

@@ -6,7 +6,7 @@ from jaxtyping import install_import_hook
 
 CHECKED = [
     f"models.gelda.{name}"
-    for name in ("conditioning", "denoiser", "flow", "latents", "objective", "samplers")
+    for name in ("conditioning", "denoiser", "flow", "latents", "objective", "rows", "samplers")
 ]
 
 # Before any test imports them: a module that is loaded already stays unchecked.

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from models.errors import Interrupted
+from models.front.front import Front
 from models.gelda import method as gelda
 from models.gelda.plan import counts
 from models.gelda.spec import (
@@ -19,10 +20,10 @@ from models.gelda.spec import (
     GeldaSpec,
     LatentSpec,
     ObjectiveSpec,
-    OneHotVectors,
     PlanSpec,
     SamplerSpec,
 )
+from models.semantics.spec import OneHotVectors
 
 TAIL = (40, 12, 3, 1)
 NAMES = ("many", "medium", "few", "one")
@@ -79,7 +80,15 @@ def _gelda(name: str, sampler: SamplerSpec, **parts: Any) -> Augmenter:
 
     def train(x: Any, y: Any, classes: Any, seed: int, scratch: Path, **watch: Any) -> _Gelda:
         trained = gelda.train(
-            x, y, classes=classes, vectors=None, spec=spec, seed=seed, scratch=scratch, **watch
+            x,
+            y,
+            classes=classes,
+            vectors=None,
+            spec=spec,
+            seed=seed,
+            scratch=scratch,
+            front=Front.identity(x.shape[1]),
+            **watch,
         )
         return _Gelda(trained, sampler)
 

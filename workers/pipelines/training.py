@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.front.front import Front
 from models.gelda import method
 from models.gelda.method import Generator
 from models.gelda.spec import GeldaSpec
@@ -51,6 +52,7 @@ def train_generator(
         vectors=vectors,
         spec=spec,
         seed=task.claim.seed,
+        front=Front.identity(x.shape[1]),
         device=task.device,
         resume=resume,
         on_checkpoint=on_checkpoint,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
 
@@ -34,6 +35,7 @@ class Trainer:
         vectors: Any = None,
         batch_size: int | None = None,
         shrinkage: float = 1.0,
+        front: Front | None = None,
         **parts: Any,
     ) -> Generator:
         """Train with ``counts`` rows a class; ``parts`` are parts of the spec."""
@@ -49,6 +51,7 @@ class Trainer:
             spec=GeldaSpec(dataset="ds_" + "0" * 32, **parts),
             seed=5,
             scratch=self._scratch,
+            front=front or Front.identity(rows.shape[1]),
             batch_size=batch_size,
         )
 

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from models.errors import InputProblem, Interrupted
+from models.front import preparation
+from models.front.blocks import AdapterBlock
+from models.front.front import Front
+from models.front.spec import PreparationSpec
 from models.gelda.method import Generator, item_noise, resolve, train
 from models.gelda.spec import GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
 from models.semantics.spec import NameVectors
@@ -40,7 +45,10 @@ def test_training_learns_what_is_not_gaussian(tmp_path: Path) -> None:
         denoiser={"width": 64, "blocks": 2},
     )
     y = np.zeros(600, dtype=np.int64)
-    generator = train(x, y, classes=["a"], vectors=None, spec=spec, seed=0, scratch=tmp_path)
+    front = Front.identity(2)
+    generator = train(
+        x, y, classes=["a"], vectors=None, spec=spec, seed=0, scratch=tmp_path, front=front
+    )
     drawn = draw(generator, 0, 1000, steps=24)
     between = np.mean(np.abs(drawn.mean(axis=1)) < 0.5)
     assert between < 0.15, "38 % for a Gaussian"
@@ -123,6 +131,7 @@ def test_no_rows_are_refused(tmp_path: Path) -> None:
             spec=GeldaSpec(dataset="ds_" + "0" * 32),
             seed=0,
             scratch=tmp_path,
+            front=Front.identity(3),
         )
     assert caught.value.code == "empty_dataset"
 
@@ -197,7 +206,27 @@ def test_defaults_grow_with_the_data() -> None:
     assert resolve(given, n=200, dim=64)[1].steps == 7
 
 
-def test_a_square_root_is_undone(trained: Train) -> None:
+def test_rows_come_back_through_the_front_and_latents_do_not(trained: Train) -> None:
+    x, _ = trained.rows((400, 300))
+    x = np.exp(x / 4)
+    front = Front(preparation.fit(x, PreparationSpec(transform="sqrt", components=4)))
+    generator = trained((400, 300), x=x, front=front)
+    items = np.zeros(300, dtype=np.int64), np.arange(300)
+    latents = generator.sample(*items, seed=1, sampler=FEW_STEPS, space="latent")
+    drawn = generator.sample(*items, seed=1, sampler=FEW_STEPS)
+    assert (latents.shape, drawn.shape, generator.dim) == ((300, 4), (300, 6), 6)
+    np.testing.assert_allclose(preparation.transformed(front, drawn), latents, atol=1e-4)
+
+
+def test_behind_blocks_there_are_latents_alone(trained: Train) -> None:
+    block = AdapterBlock(6, 16)
+    block.initialise(torch.Generator().manual_seed(0))
     x, _ = trained.rows((40, 12, 3))
-    generator = trained(x=np.maximum(x, 0), latents=LatentSpec(transform="sqrt"))
-    assert draw(generator, 0, temperature=3.0).min() >= 0
+    front = Front(preparation.fit(x, PreparationSpec(components=6)), [block])
+    generator = trained(front=front)
+    assert generator.dim == 6
+    plain = generator.sample(np.zeros(3, int), np.arange(3), seed=1, sampler=FEW_STEPS)
+    latents = generator.sample(
+        np.zeros(3, int), np.arange(3), seed=1, sampler=FEW_STEPS, space="latent"
+    )
+    assert np.array_equal(plain, latents)
