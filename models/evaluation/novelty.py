@@ -1,0 +1,150 @@
+"""Whether synthetic latents are new: copies of training rows, and how near others come to them."""
+
+import hashlib
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.neighbors import NearestNeighbors
+
+from models.evaluation.figure import FEWEST_ROWS, Figure
+
+Latents = npt.NDArray[np.floating[Any]]
+Rows = npt.NDArray[np.float64]
+
+COPY_RMS = 1e-6
+"""Below this root mean square a dimension, two rows differ by rounding alone."""
+
+FEWEST_BELOW = 3
+"""Held-out rows that must lie below a percentile for it to be one."""
+
+BINS = 36
+
+
+def row_hashes(rows: Latents) -> set[bytes]:
+    """A hash of each row's float32 values, for `copies`: there may be millions of rows."""
+    return {_hash(row) for row in rows}
+
+
+def copies(rows: Latents, known: AbstractSet[bytes]) -> npt.NDArray[np.bool_]:
+    """Whether each of `rows` is, value for value, one of those hashed."""
+    return np.fromiter((_hash(row) in known for row in rows), dtype=np.bool_, count=len(rows))
+
+
+def _hash(row: Latents) -> bytes:
+    # A zero's sign is no difference between rows.
+    values = np.asarray(row, dtype=np.float32) + np.float32(0)
+    return hashlib.blake2b(values.tobytes(), digest_size=8).digest()
+
+
+def nearest_distances(rows: Rows, train: Rows) -> Rows:
+    """Root mean square, a dimension, between each row and the nearest of `train`."""
+    found = NearestNeighbors(n_neighbors=1).fit(train).kneighbors(rows, return_distance=False)
+    # Measured anew: the search subtracts large squares, which leaves little of a tiny distance.
+    return np.asarray(np.sqrt(((rows - train[found[:, 0]]) ** 2).mean(axis=1)))
+
+
+def novelty_figures(
+    near_synthetic: Rows,
+    near_held_out: Rows,
+    *,
+    synthetic: Latents,
+    held_out: Latents,
+    train: Latents,
+) -> list[Figure]:
+    """How near synthetic rows come to training rows, measured by how near held-out rows come.
+
+    Args:
+        near_synthetic: `nearest_distances` of a sample.
+        near_held_out: those of as many held-out rows of each class.
+        synthetic: all synthetic latents `n dim`.
+        held_out: all held-out latents.
+        train: all training latents.
+    """
+    near = near_synthetic, near_held_out
+    return [
+        _ratio(*near),
+        _nearer(*near, percent=1),
+        _nearer(*near, percent=5),
+        _copied(near, synthetic=synthetic, held_out=held_out, train=train),
+    ]
+
+
+def _ratio(made: Rows, real: Rows) -> Figure:
+    figure = partial(
+        Figure,
+        "nearest_ratio",
+        "median distance to the nearest training row, synthetic over held-out",
+        "near_reference",
+        len(made),
+        len(real),
+    )
+    if len(real) < FEWEST_ROWS:
+        return figure(reason=_too_few(len(real), FEWEST_ROWS))
+    middle = float(np.median(real))
+    if not middle:
+        return figure(reason="half of the held-out rows or more are training rows themselves")
+    return figure(value=float(np.median(made)) / middle, reference=1.0)
+
+
+def _nearer(made: Rows, real: Rows, *, percent: int) -> Figure:
+    figure = partial(
+        Figure,
+        f"near_share_{percent}",
+        f"nearer to a training row than all but {percent} % of held-out rows",
+        "lower",
+        len(made),
+        len(real),
+    )
+    needed = FEWEST_BELOW * 100 // percent
+    if len(real) < needed:
+        return figure(reason=_too_few(len(real), needed))
+    below = made < np.percentile(real, percent)
+    return figure(value=float(below.mean()), reference=percent / 100)
+
+
+def _copied(
+    near: tuple[Rows, Rows], *, synthetic: Latents, held_out: Latents, train: Latents
+) -> Figure:
+    """The share of copies: value for value of all rows, or but for rounding of the sample's."""
+    figure = partial(
+        Figure,
+        "copy_share",
+        "copies of training rows",
+        "lower",
+        len(synthetic),
+        len(held_out),
+    )
+    if not len(synthetic):
+        return figure(reason="there is no synthetic row")
+    known = row_hashes(train)
+    value, reference = (
+        max(_share(copies(rows, known)), _share(distances < COPY_RMS))
+        for rows, distances in zip((synthetic, held_out), near, strict=True)
+    )
+    return figure(value=value, reference=reference)
+
+
+def _share(mask: npt.NDArray[np.bool_]) -> float:
+    return float(mask.mean()) if len(mask) else 0.0
+
+
+def _too_few(found: int, needed: int) -> str:
+    return f"{found} held-out rows can be compared, class by class; {needed} are needed"
+
+
+def histogram(made: Rows, real: Rows) -> dict[str, list[float]]:
+    """Shares a bin; what lies beyond the last edge is counted in the last bin."""
+    top = float(np.percentile(np.concatenate([made, real]), 99.5)) or 1.0
+    edges = np.linspace(0, top, BINS + 1)
+    shares = [
+        np.histogram(np.minimum(distances, top), edges)[0] / len(distances)
+        for distances in (made, real)
+    ]
+    return {
+        "edges": edges.round(6).tolist(),
+        "synthetic": shares[0].round(6).tolist(),
+        "held_out": shares[1].round(6).tolist(),
+    }
