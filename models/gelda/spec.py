@@ -4,17 +4,19 @@ Source: Bae & Kim 2026, Semantics-Aware Generative Latent Data Augmentation. Wha
 abstract states is named so; the rest is our inference and is measured in `benchmarks`.
 """
 
-import math
-import statistics
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from models.classifiers.spec import HeadSpec
 from models.front.spec import AdapterSpec, PreparationSpec
+from models.gelda import counting
 from models.semantics.spec import ClassVectors, LearnedVectors, SubdomainVectors
 from models.spec import Spec
+
+_Key = TypeVar("_Key")
 
 
 class LatentSpec(Spec):
@@ -107,11 +109,11 @@ class SamplerSpec(Spec):
 
 
 MAX_PLANNED_ROWS = 10_000_000
-"""Synthetic rows of one job, all classes together; more are several `sample` jobs."""
+"""Synthetic rows of one job, all classes and cells together; more are several `sample` jobs."""
 
 
 class CellCount(Spec):
-    """Rows to make of one cell: a class in a subdomain, of which there may be no example at all."""
+    """Rows to make of a cell: a class in a subdomain, of which there may be no example at all."""
 
     label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """The class; null stands for every class."""
@@ -143,8 +145,8 @@ class PlanSpec(Spec):
     """This many synthetic rows for each real one."""
 
     cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10_000)] | None = None
-    """These cells alone; needs `subdomains`. The other rules treat every cell of a dataset with
-    conditioned subdomains as they would a class, cells without a row included."""
+    """These cells alone, rows of the same cell added up; needs `subdomains`. The other rules treat
+    every cell of a job with subdomains as they would a class, cells without a row included."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -157,40 +159,82 @@ class PlanSpec(Spec):
         return self
 
     def unknown_classes(self, class_counts: Mapping[str, int]) -> list[str]:
-        """Return the classes that `per_class` names and the dataset has not, sorted."""
-        named = self.per_class if isinstance(self.per_class, dict) else {}
-        return sorted(set(named) - set(class_counts))
+        """Return the classes that the plan names and the dataset has not, sorted."""
+        named = set(self.per_class) if isinstance(self.per_class, dict) else set()
+        named |= {cell.label for cell in self.cells or () if cell.label is not None}
+        return sorted(named - set(class_counts))
+
+    def unknown_subdomains(self, subdomains: Collection[str]) -> list[str]:
+        """Return the subdomains that the plan names and the dataset has not, sorted."""
+        return sorted({cell.subdomain for cell in self.cells or ()} - set(subdomains))
 
     def too_large(self, class_counts: Mapping[str, int]) -> str | None:
         """Return a sentence where the plan asks for more rows than a job may make."""
-        total = sum(self.counts(class_counts).values())
+        return self._excess(sum(self.counts(class_counts).values()))
+
+    def cells_too_large(
+        self,
+        classes: Sequence[str],
+        subdomains: Sequence[str],
+        counts: Mapping[str, Mapping[str, int]],
+    ) -> str | None:
+        """Return a sentence where the plan asks for more rows of cells than a job may make."""
+        wanted = self.cell_counts(classes, subdomains, counts)
+        return self._excess(sum(sum(rows.values()) for rows in wanted.values()))
+
+    @staticmethod
+    def _excess(total: int) -> str | None:
         if total <= MAX_PLANNED_ROWS:
             return None
         return f"The plan asks for {total:,} rows; one job makes at most {MAX_PLANNED_ROWS:,}."
 
     def counts(self, class_counts: Mapping[str, int]) -> dict[str, int]:
-        """Return how many synthetic rows of each class are asked for.
+        """Return how many synthetic rows of each class are asked for, without subdomains.
 
         Args:
             class_counts: real training rows a class; a class without rows counts 0.
+
+        Raises:
+            ValueError: the plan is one of cells.
         """
+        if self.cells is not None:
+            raise ValueError("a plan of cells needs subdomains")
         if isinstance(self.per_class, dict):
             return {name: self.per_class.get(name, 0) for name in class_counts}
-        if self.per_class is not None:
-            return dict.fromkeys(class_counts, self.per_class)
-        if self.multiply is not None:
-            # Half up: Python's own round() would turn 0.5 and 2.5 rows into 0 and 2.
-            return {name: math.floor(self.multiply * n + 0.5) for name, n in class_counts.items()}
-        target = self._target(class_counts)
-        return {name: max(0, target - n) for name, n in class_counts.items()}
+        return self._by_rule(class_counts)
 
-    def _target(self, class_counts: Mapping[str, int]) -> int:
-        """Return the size to which every class is raised."""
-        if self.raise_to is not None:
-            return self.raise_to
-        if self.match == "median":
-            return round(statistics.median(class_counts.values())) if class_counts else 0
-        return max(class_counts.values(), default=0)
+    def cell_counts(
+        self,
+        classes: Sequence[str],
+        subdomains: Sequence[str],
+        counts: Mapping[str, Mapping[str, int]],
+    ) -> dict[str, dict[str, int]]:
+        """Return how many synthetic rows of each class in each subdomain are asked for.
+
+        Args:
+            classes: names, in order.
+            subdomains: names, in order.
+            counts: real training rows by class and subdomain; what is missing counts 0.
+        """
+        wanted: Counter[counting.Cell] = Counter()
+        if self.cells is not None:
+            for cell in self.cells:
+                for label in classes if cell.label is None else (cell.label,):
+                    wanted[label, cell.subdomain] += cell.rows
+        elif isinstance(self.per_class, dict):
+            per_class = self.per_class
+            return counting.nested(classes, subdomains, lambda cell: per_class.get(cell[0], 0))
+        else:
+            wanted.update(self._by_rule(counting.flat(classes, subdomains, counts)))
+        return counting.nested(classes, subdomains, wanted.__getitem__)
+
+    def _by_rule(self, counts: Mapping[_Key, int]) -> dict[_Key, int]:
+        """Apply a rule that names nothing to classes or cells alike."""
+        if isinstance(self.per_class, int):
+            return dict.fromkeys(counts, self.per_class)
+        if self.multiply is not None:
+            return counting.multiplied(counts, self.multiply)
+        return counting.raised(counts, self.raise_to or counting.size(counts, self.match))
 
 
 class OutputSpec(Spec):
