@@ -107,6 +107,8 @@ class Generator:
         if REFERENCE.search(pattern):
             return f"Annotated[str | HasId, Reference(r{pattern!r})]"
         kind = schema["type"]
+        if "prefixItems" in schema:  # a tuple whose length its items say
+            return f"tuple[{', '.join(self._type(item) for item in schema['prefixItems'])}]"
         if kind == "array":
             name = f"tuple[{self._type(schema['items'])}, ...]"
         elif kind == "object":

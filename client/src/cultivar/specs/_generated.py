@@ -10,14 +10,45 @@ from pydantic import Field
 from cultivar.specs._base import HasId, Part, Reference
 
 
+class UploadedHead(Part):
+    """A linear head trained elsewhere, as with the foundation model itself."""
+
+    upload: Annotated[str | HasId, Reference(r"^up_[0-9a-f]{32}$")]
+    """A complete upload: npz with the two arrays below, classes in the dataset's order."""
+
+    weight: Annotated[str, Field(min_length=1, max_length=100)] = "head_weight"
+    """Array of classes × dim."""
+
+    bias: Annotated[str, Field(min_length=1, max_length=100)] = "head_bias"
+    """Array of one number a class."""
+
+
 class HeadSpec(Part):
     """A classifier head on latents and how it is trained."""
 
-    head: Literal["linear", "cosine", "mlp"] = "linear"
-    """Linear layer; cosine similarity to a weight a class, scaled; or one hidden layer."""
+    head: Literal["linear", "cosine", "mlp", "kernel"] = "linear"
+    """Linear layer; cosine similarity to a weight a class, scaled; one hidden layer; or a linear
+    layer whose weights are correlated between classes as their vectors are
+    (`semantic_share`).
+    """
+
+    semantic_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Share of the weights' prior covariance that follows the similarity of class vectors: 0.3 K
+    + 0.7 I. `kernel` only; where the job has no vectors of meaning it is a linear layer.
+    """
+
+    initial: UploadedHead | None = None
+    """A head that came with the embeddings: training starts at it, and the penalty pulls towards
+    it.
+    """
 
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
+
+    adjustment: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """Factor on the log class prior under `logit_adjusted` (τ of Menon et al. 2021, equation
+    10).
+    """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 15
     """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""
@@ -125,6 +156,30 @@ class EvaluateSpec(Part):
     """Share of rows set aside for reporting, where the dataset brings no `test` split."""
 
 
+class AdapterSpec(Part):
+    """The trainable stack on Z^(0) below the head: residual MLP blocks (stated: a light
+    adapter).
+    """
+
+    blocks: Annotated[int, Field(ge=0, le=8)] = 0
+    """Residual blocks; 0 is no adapter, the head stands on Z^(0)."""
+
+    width: Annotated[int, Field(ge=8, le=8192)] | None = None
+    """Hidden units of a block; by default twice the dimensions."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Dropout inside the blocks while they are trained."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Passes over 10,000 rows at most; `val` stops earlier."""
+
+    learning_rate: Annotated[float, Field(le=1, gt=0)] = 0.001
+    """Peak rate of AdamW, with cosine decay."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Decoupled weight decay."""
+
+
 class DenoiserSpec(Part):
     """Residual MLP with adaLN-Zero (Peebles & Xie 2023), as in MAR's diffusion head (Li et al.
     2024).
@@ -140,16 +195,31 @@ class DenoiserSpec(Part):
     """Dropout inside the blocks."""
 
 
-class LatentSpec(Part):
-    """Preprocessing between the caller's latents and what the generator models; inverted on the
-    way out.
+class DescriptionVectors(Part):
+    """A description of each through a text encoder: more semantics than a name has."""
+
+    source: Literal["descriptions"] = "descriptions"
+
+    descriptions: dict[str, Annotated[str, Field(min_length=1, max_length=2000)]]
+    """A sentence or more by name, for every class (or subdomain) of the dataset and no other.
+    The encoder reads the first 256 tokens of each, some 180 words.
     """
 
-    transform: Literal["none", "sqrt"] = "none"
-    """`sqrt` suits latents after a ReLU (non-negative, many zeros). Standardised in either case."""
+    model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
+    """A text encoder that the service has; `GET /v1/methods` lists them."""
+
+
+class LatentSpec(Part):
+    """How the generator models latents Z^(l)."""
 
     model: Literal["residual", "direct"] = "residual"
     """`residual` models whitened residuals around class means; `direct` the latents themselves."""
+
+    estimate: Literal["auto", "similar", "ridge"] = "auto"
+    """What the class vectors say about a class's mean: the mean of classes with like vectors
+    (softmax of cosines), or kernel ridge regression on the vectors. `auto` takes the one that
+    tells the means of seen classes better when each is left out.
+    """
 
     shrinkage: Annotated[float, Field(ge=0, le=1000)] = 3.0
     """How far means of scarce classes are drawn to those of classes with like vectors, or to the
@@ -160,15 +230,19 @@ class LatentSpec(Part):
 
 
 class LearnedVectors(Part):
-    """A vector a class, trained with the denoiser. Carries no semantics; needs rows of each
-    class.
-    """
+    """A vector each, trained with the denoiser. Carries no semantics; needs rows of each."""
 
     source: Literal["learned"] = "learned"
 
 
+class MeanVectors(Part):
+    """The mean latent of each subdomain's rows, those without a label included."""
+
+    source: Literal["means"] = "means"
+
+
 class NameVectors(Part):
-    """The classes' names through a text encoder."""
+    """Their names through a text encoder."""
 
     source: Literal["names"] = "names"
 
@@ -187,8 +261,13 @@ class ObjectiveSpec(Part):
     output: Literal["velocity", "x0"] = "velocity"
     """What the network predicts, and so where its error is measured."""
 
-    drop_condition: Annotated[float, Field(ge=0, le=0.9)] = 0.1
-    """Probability of training without the condition, for classifier-free guidance (stated)."""
+    drop_class: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """Probability of training without the class vector γ, for classifier-free guidance (stated)."""
+
+    drop_subdomain: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """The same for the subdomain vector κ, independently: the flow also learns to do without
+    either.
+    """
 
     steps: Annotated[int, Field(ge=1, le=1000000)] | None = None
     """Optimiser steps; by default from the number of rows."""
@@ -205,6 +284,12 @@ class ObjectiveSpec(Part):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Final decay of the weights' moving average, which ramps up to it."""
 
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = 5
+    """Stop against memorisation: after so many looks at held-out rows (a look every twentieth of
+    the steps) without a lower loss, training ends and the best average is taken. null never
+    stops.
+    """
+
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""
 
@@ -220,6 +305,19 @@ class OutputSpec(Part):
 
     format: Literal["npz", "parquet", "safetensors"] = "npz"
     """Lineage is a Parquet file in any case."""
+
+
+class CellCount(Part):
+    """Rows to make of one cell: a class in a subdomain, of which there may be no example at all."""
+
+    label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    """The class; null stands for every class."""
+
+    subdomain: Annotated[str, Field(min_length=1, max_length=500)]
+    """The subdomain."""
+
+    rows: Annotated[int, Field(ge=0, le=10000000)]
+    """How many of it; of each class where `label` is null."""
 
 
 class PlanSpec(Part):
@@ -243,6 +341,31 @@ class PlanSpec(Part):
     multiply: Annotated[float, Field(le=10000, gt=0)] | None = None
     """This many synthetic rows for each real one."""
 
+    cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10000)] | None = None
+    """These cells alone; needs `subdomains`. The other rules treat every cell of a dataset with
+    conditioned subdomains as they would a class, cells without a row included.
+    """
+
+
+class PreparationSpec(Part):
+    """Fixed preprocessing of the caller's embeddings, fitted to the training rows: Z^(0).  In
+    this order: root, standardisation, principal components, length.
+    """
+
+    transform: Literal["none", "sqrt"] = "none"
+    """`sqrt` takes the root of each value, with its sign: for embeddings after a ReLU."""
+
+    standardise: bool = True
+    """Subtract each dimension's mean and divide by its deviation; off where the embeddings must
+    stay as they are, as under a head that came with them.
+    """
+
+    components: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Keep the first principal components (at most as many as there are dimensions and rows)."""
+
+    normalise: bool = False
+    """Bring every row to the same length: root mean square 1."""
+
 
 class SamplerSpec(Part):
     """How latents are drawn from the trained flow."""
@@ -254,7 +377,18 @@ class SamplerSpec(Part):
     """Solver steps."""
 
     guidance: Annotated[float, Field(ge=0, le=20)] = 1.0
-    """Guidance scale; 1 is none."""
+    """Guidance scale of the class vector γ; 1 is none, 0 draws without it."""
+
+    guidance_subdomain: Annotated[float, Field(ge=0, le=20)] = 1.0
+    """Guidance scale of the subdomain vector κ; 1 is none, 0 draws without it."""
+
+    guidance_interval: tuple[
+        Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
+    ] = (
+        0.0,
+        1.0,
+    )
+    """Times of the flow (1 is noise, 0 is data) between which guidance other than 1 applies."""
 
     temperature: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     """Factor on the variance of the initial noise; `evaluate` replaces it by the one it chooses."""
@@ -266,12 +400,22 @@ class UploadedVectors(Part):
     source: Literal["upload"] = "upload"
 
     upload: Annotated[str | HasId, Reference(r"^up_[0-9a-f]{32}$")]
-    """A complete upload: npz with `vectors` (classes × dim) and `classes` (names, in that
-    order).
+    """A complete upload. npz: arrays of one row a name, and `classes` (or `subdomains`, or
+    `names`) with the names in that order. Parquet: a column `name` and a column of lists for
+    each array. Every class (or subdomain) of the dataset must be among the names; others are
+    passed over.
     """
 
-    array: Annotated[str, Field(min_length=1, max_length=100)] = "vectors"
-    """Which array of the npz holds the vectors."""
+    array: (
+        Annotated[str, Field(min_length=1, max_length=100)]
+        | Annotated[
+            tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
+            Field(min_length=1, max_length=8),
+        ]
+    ) = "vectors"
+    """Which array holds the vectors, row by row brought to length 1. Several are set side by
+    side: their similarities are averaged.
+    """
 
 
 class GeldaSpec(Part):
@@ -282,14 +426,49 @@ class GeldaSpec(Part):
     dataset: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")]
     """An embedding dataset; it may still be in the making."""
 
+    preparation: Annotated[tuple[PreparationSpec, ...], Field(min_length=1, max_length=8)] = (
+        PreparationSpec(),
+    )
+    """Preprocessing of the embeddings. Of several, validation chooses with a head on real rows."""
+
+    adapter: AdapterSpec = AdapterSpec()
+    """The trainable stack between the embeddings and the head."""
+
+    layer: (
+        Annotated[int, Field(ge=0, le=8)]
+        | Annotated[
+            tuple[Annotated[int, Field(ge=0, le=8)], ...], Field(min_length=1, max_length=9)
+        ]
+    ) = 0
+    """l: the generator models Z^(l), the adapter's state after block l; 0 are the prepared
+    embeddings. Of several, validation chooses. Only latents of layer 0 can be handed out as
+    embeddings.
+    """
+
     classes: Annotated[
-        LearnedVectors | OneHotVectors | NameVectors | UploadedVectors,
+        LearnedVectors | OneHotVectors | NameVectors | DescriptionVectors | UploadedVectors,
         Field(discriminator="source"),
     ] = LearnedVectors()
-    """The vectors u that condition the generator (stated: they carry semantics)."""
+    """The vectors γ of the classes that condition the generator (stated: they carry semantics)."""
+
+    subdomains: (
+        Annotated[
+            LearnedVectors
+            | OneHotVectors
+            | NameVectors
+            | DescriptionVectors
+            | UploadedVectors
+            | MeanVectors,
+            Field(discriminator="source"),
+        ]
+        | None
+    ) = None
+    """The vectors κ of the subdomains; without them the dataset's subdomain column is not looked
+    at.
+    """
 
     latents: LatentSpec = LatentSpec()
-    """Preprocessing."""
+    """How latents are modelled."""
 
     denoiser: DenoiserSpec = DenoiserSpec()
     """The network."""

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cultivar.specs._base import Part
 from cultivar.specs._generated import (
+    CellCount,
     ClassifierSpec,
     EvaluateSpec,
     GeldaSpec,
@@ -13,7 +14,7 @@ from cultivar.specs._generated import (
     SampleSpec,
 )
 
-PLAN_FIELDS = ("raise_to", "per_class", "match", "multiply")
+PLAN_FIELDS = ("raise_to", "per_class", "match", "multiply", "cells")
 
 
 class Request(Part):
@@ -43,6 +44,9 @@ class Planned(Part):
     multiply: float | None = Field(default=None, exclude=True)
     """This many synthetic rows for each real one."""
 
+    cells: tuple[CellCount, ...] | None = Field(default=None, exclude=True)
+    """These cells of class and subdomain alone."""
+
     @model_validator(mode="before")
     @classmethod
     def _lift(cls, data: Any) -> Any:
@@ -67,7 +71,7 @@ class Sample(Planned, Request, SampleSpec):
     """Draw more from a generator that a job has trained, or is about to train."""
 
     plan: PlanSpec = Field(default=None, validate_default=True)
-    """How many; may be written as `raise_to`, `per_class`, `match` or `multiply` instead."""
+    """How many; may be written as `raise_to`, `per_class`, `match`, `multiply` or `cells` instead."""
 
 
 class Classifier(Evaluated, ClassifierSpec):
