@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from models.embeddings.array_files import Upload, open_npz
+from models.embeddings.array_files import Upload
 from models.embeddings.canonical import read_embeddings
+from models.embeddings.head import read_head
 from models.embeddings.limits import Limits
-from models.embeddings.signatures import check_signature
 from models.embeddings.spec import Columns
-from models.embeddings.wording import listing, show
+from models.embeddings.vectors import read_vectors
 from models.errors import InputProblem
 from workers.orphans import die_with_parent, prefer_as_victim
 
@@ -53,34 +53,38 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _vectors(request: dict[str, Any]) -> dict[str, Any]:
-    """Write the class vectors of one npz as float32; return the file and the classes' names."""
+    """Write the vectors of one file as float32; return where, and the names of their rows."""
     (path,), (filename,) = request["files"], request["filenames"]
-    limits = Limits(max_array_bytes=request["max_array_bytes"])
-    check_signature(Path(path), filename, "npz")
-    source = open_npz([Upload(Path(path), filename)], limits, Path(request["out"]))
-    column, classes = source.column(request["array"]), source.class_names("classes")
-    for name, found in ((request["array"], column), ("classes", classes)):
-        if found is None:
-            raise InputProblem(
-                "column_missing",
-                f"{source.where} has no array {show(name)}; found {listing(source.names())}.",
-                "classes.upload",
-            )
-    assert column is not None
-    assert classes is not None
-    vectors = np.concatenate(list(column.vectors())).astype(np.float32)
-    if len(vectors) != len(classes):
-        raise InputProblem(
-            "length_mismatch",
-            f"{column.where} has {len(vectors)} rows; expected one for each of {len(classes)} classes.",
-            "classes.upload",
-        )
-    file = Path(request["out"]) / "vectors.npy"
-    np.save(file, vectors, allow_pickle=False)
-    return {"file": str(file), "classes": classes}
+    out = Path(request["out"])
+    names, vectors = read_vectors(
+        Upload(Path(path), filename),
+        arrays=request["arrays"],
+        field=request["field"],
+        limits=Limits(max_array_bytes=request["max_array_bytes"]),
+        scratch=out,
+    )
+    return {"file": _saved(out / "vectors.npy", vectors), "names": names}
 
 
-_READERS = {"embeddings": _embeddings, "vectors": _vectors}
+def _head(request: dict[str, Any]) -> dict[str, Any]:
+    """Write weights and biases of one file as float32; return where."""
+    (path,), (filename,) = request["files"], request["filenames"]
+    out = Path(request["out"])
+    head = read_head(
+        Upload(Path(path), filename),
+        **{name: request[name] for name in ("weight", "bias", "classes", "dim", "param")},
+        limits=Limits(max_array_bytes=request["max_array_bytes"]),
+        scratch=out,
+    )
+    return {name: _saved(out / f"{name}.npy", array) for name, array in head._asdict().items()}
+
+
+def _saved(path: Path, array: np.ndarray[Any, Any]) -> str:
+    np.save(path, array, allow_pickle=False)
+    return str(path)
+
+
+_READERS = {"embeddings": _embeddings, "vectors": _vectors, "head": _head}
 
 
 def main(parent: int) -> None:

@@ -24,6 +24,7 @@ def decode(task: TaskRun, request: dict[str, Any]) -> dict[str, Any]:
         OSError: the disk is full, and the like: the host's fault.
     """
     settings, reply = task.settings, task.scratch / "reply.json"
+    reply.unlink(missing_ok=True)  # of the file before: what dies must not answer in its words
     request = request | {
         "reply": str(reply),
         "memory_bytes": settings.decode_memory_bytes,

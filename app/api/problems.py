@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,7 +30,8 @@ _ID_PATTERN = re.compile(r"\^\(?([a-z|]+)\)?_\[0-9a-f\]\{32\}\$")
 # Pydantic's locations name the chosen member of a union; the caller's JSON has no such level.
 _TAGS = {
     "spec": ("gelda", "sample", "classifier"),
-    "classes": ("learned", "one_hot", "names", "upload"),
+    "classes": ("learned", "one_hot", "names", "descriptions", "upload"),
+    "subdomains": ("learned", "one_hot", "names", "descriptions", "upload", "means"),
 }
 _UNION_MEMBER = re.compile(r"(dict|tuple|list|constrained-\w+|function-\w+)(\[|$)")
 
@@ -154,8 +156,9 @@ def _telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _param(location: Sequence[str | int]) -> str | None:
     """Return e.g. ``spec.plan.raise_to``: without the part `body` and without unions' members."""
     names: list[str] = []
-    for part in location[1:]:
-        is_tag = names and part in _TAGS.get(names[-1], ())
+    for before, part in pairwise(location):
+        # Only what follows the union at once: a member may have a field of its own name.
+        is_tag = part in _TAGS.get(str(before), ())
         if not is_tag and not _UNION_MEMBER.match(str(part)):
             names.append(str(part))
     return ".".join(names)[:_LONGEST_DETAIL] or None

@@ -11,7 +11,7 @@ from app.domain.problems import Invalid
 from app.domain.records import DatasetState, UploadState
 from app.domain.specs import SampleSpec
 from app.store.database import Transaction
-from models.classifiers.spec import ClassifierSpec
+from models.classifiers.spec import ClassifierSpec, HeadSpec
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import UploadedVectors
 
@@ -37,8 +37,10 @@ class Inputs:
         match spec:
             case GeldaSpec():
                 yield self._dataset(spec.dataset, "spec.dataset")
-                if isinstance(spec.classes, UploadedVectors):
-                    yield self._upload(spec.classes.upload, "spec.classes.upload")
+                for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
+                    if isinstance(source, UploadedVectors):
+                        yield self._upload(source.upload, f"spec.{field}.upload")
+                yield from self._head(spec.classifier, "spec.classifier")
             case SampleSpec() if spec.generator.startswith("gen_"):
                 yield self._generator(spec.generator, "spec.generator")
             case SampleSpec():
@@ -47,6 +49,7 @@ class Inputs:
                 yield self._dataset(spec.dataset, "spec.dataset")
                 for job_id in spec.mix:
                     yield self._job(job_id, "spec.mix", _MAKE_LATENTS)
+                yield from self._head(spec.head, "spec.head")
 
     def _dataset(self, dataset_id: str, param: str) -> InputView:
         dataset = self.tx.datasets.get(self.tenant_id, dataset_id)
@@ -56,6 +59,10 @@ class Inputs:
             raise _ended("dataset", dataset.state, dataset.error, param)
         maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
         return InputView(id=dataset_id, param=param, state=dataset.state, job_id=maker)
+
+    def _head(self, head: HeadSpec, param: str) -> Iterator[InputView]:
+        if head.initial is not None:
+            yield self._upload(head.initial.upload, f"{param}.initial.upload")
 
     def _upload(self, upload_id: str, param: str) -> InputView:
         upload = self.tx.uploads.get(self.tenant_id, upload_id)

@@ -10,7 +10,7 @@ from app.domain.text_models import PACKAGED, ROLE, licence
 from app.settings import Settings
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
-from models.semantics.spec import NameVectors
+from models.semantics.spec import DescriptionVectors, NameVectors
 
 
 def text_encoders(settings: Settings) -> list[ModelInfo]:
@@ -29,12 +29,13 @@ def check_models(settings: Settings, spec: GeldaSpec | SampleSpec | ClassifierSp
     Raises:
         Invalid: ``model_not_allowed``.
     """
-    if not isinstance(spec, GeldaSpec) or not isinstance(spec.classes, NameVectors):
+    if not isinstance(spec, GeldaSpec):
         return
     allowed = [model.id for model in text_encoders(settings)]
-    if spec.classes.model not in allowed:
-        raise Invalid(
-            f"This text encoder is not on the service's list: {', '.join(allowed)}.",
-            code="model_not_allowed",
-            param="spec.classes.model",
-        )
+    for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
+        if isinstance(source, NameVectors | DescriptionVectors) and source.model not in allowed:
+            raise Invalid(
+                f"This text encoder is not on the service's list: {', '.join(allowed)}.",
+                code="model_not_allowed",
+                param=f"spec.{field}.model",
+            )

@@ -1,6 +1,6 @@
 """Text encoders that a spec may name, and their licences, as far as the service knows them."""
 
-ROLE = "text encoder of class names"
+ROLE = "text encoder of names and descriptions"
 PACKAGED = "all-MiniLM-L6-v2"
 
 

@@ -27,17 +27,34 @@ def resolve(work: Work, tenant_id: str, kind: str, spec: dict[str, Any]) -> dict
         case "ingest":
             return {"uploads": [_upload(work, tenant_id, named) for named in spec["uploads"]]}
         case "gelda":
-            found: dict[str, Any] = {"dataset": _manifest(work, tenant_id, spec["dataset"])}
-            classes = spec.get("classes") or {}
-            if classes.get("source") == "upload":
-                found["vectors"] = _upload(work, tenant_id, classes["upload"])
-            return found
+            files = {
+                name: _upload(work, tenant_id, upload_id)
+                for name, upload_id in _gelda_uploads(spec).items()
+            }
+            return {"dataset": _manifest(work, tenant_id, spec["dataset"]), **files}
         case "sample":
             return {"generator": _generator(work, tenant_id, spec["generator"])}
         case "classifier":
             mixed = [_outputs(work, tenant_id, job_id) for job_id in spec.get("mix") or ()]
-            return {"dataset": _manifest(work, tenant_id, spec["dataset"]), "mix": mixed}
+            head = _head(spec.get("head"))
+            files = {name: _upload(work, tenant_id, named) for name, named in head.items()}
+            return {"dataset": _manifest(work, tenant_id, spec["dataset"]), "mix": mixed, **files}
     return {}
+
+
+def _gelda_uploads(spec: dict[str, Any]) -> dict[str, str]:
+    """Return the uploads that a `gelda` spec names, by what a worker calls them."""
+    sources = {"vectors": spec.get("classes"), "subdomain_vectors": spec.get("subdomains")}
+    return {
+        name: source["upload"]
+        for name, source in sources.items()
+        if source is not None and source["source"] == "upload"
+    } | _head(spec.get("classifier"))
+
+
+def _head(head: dict[str, Any] | None) -> dict[str, str]:
+    initial = (head or {}).get("initial")
+    return {} if initial is None else {"head": initial["upload"]}
 
 
 def _upload(work: Work, tenant_id: str, upload_id: str) -> dict[str, Any]:

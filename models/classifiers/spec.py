@@ -11,7 +11,8 @@ class UploadedHead(Spec):
     """A linear head trained elsewhere, as with the foundation model itself."""
 
     upload: Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
-    """A complete upload: npz with the two arrays below, classes in the dataset's order."""
+    """A complete upload: npz with the two arrays below, and optionally `classes`, the names of their
+    rows; without it rows are in the order of the dataset's classes."""
 
     weight: Annotated[str, Field(min_length=1, max_length=100)] = "head_weight"
     """Array of classes × dim."""

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes; its name and its claimed format are only claims."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.embeddings.wording import show
@@ -76,5 +77,26 @@ def check_signature(path: Path, filename: str, expected: str) -> int:
         "format_mismatch",
         f"{show(filename)} was sent as {expected}, but its first bytes are those of {what}; "
         f"expected {_WORDS[expected]}.",
+        filename,
+    )
+
+
+def one_of(path: Path, filename: str, formats: Sequence[str]) -> str:
+    """Return which of ``formats`` a file is, where its owner did not say.
+
+    Raises:
+        InputProblem: ``empty_file``, ``unsafe_pickle``, ``format_mismatch``.
+    """
+    with path.open("rb") as file:
+        found = _found(file.read(16))
+    if found in formats:
+        return found
+    if found == "pickle" or not path.stat().st_size:
+        check_signature(path, filename, formats[0])
+    what = "nothing that is known here" if found == "unknown" else _WORDS.get(found, found)
+    raise InputProblem(
+        "format_mismatch",
+        f"{show(filename)} begins like {what}; expected "
+        f"{' or '.join(_WORDS[name] for name in formats)}.",
         filename,
     )

@@ -1,4 +1,4 @@
-"""Vectors of names, by a text encoder that is on this machine."""
+"""Vectors of names and descriptions, by a text encoder that is on this machine."""
 
 import os
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ FOLDERS_VARIABLE = "CULTIVAR_MODELS"
 """Environment variable with folders of local models, separated as in PATH."""
 
 BATCH = 64
-"""Names through the encoder at once."""
+"""Texts through the encoder at once."""
 
-MAX_TOKENS = 128
-"""Longer texts are cut."""
+MAX_TOKENS = 256
+"""Longer texts are cut: the packaged encoder was made for no more."""
 
 
 def available_models() -> dict[str, Path]:
@@ -44,13 +44,20 @@ def available_models() -> dict[str, Path]:
     return found
 
 
-def encode_names(names: Sequence[str], template: str = "{}", model: str = PACKAGED) -> np.ndarray:
+def encode_names(
+    names: Sequence[str],
+    template: str = "{}",
+    model: str = PACKAGED,
+    *,
+    param: str = "classes.model",
+) -> np.ndarray:
     """Return (k, m) float32 unit vectors of ``names``: mean over tokens, as sentence-transformers.
 
     Args:
-        names: class names, one vector each, in this order.
+        names: names or descriptions, one vector each, in this order.
         template: the text that a name is put into, at ``{}``.
         model: a name of `available_models`.
+        param: the field of the spec that names the model.
 
     Raises:
         InputProblem: ``model_not_allowed``, for any other model.
@@ -61,7 +68,7 @@ def encode_names(names: Sequence[str], template: str = "{}", model: str = PACKAG
         raise InputProblem(
             "model_not_allowed",
             f"the text encoder {model!r} is not on this service's list: {known}",
-            "classes.model",
+            param,
         )
     folder = allowed[model]
     logging.disable_progress_bar()  # a bar for a hundred tensors, on the service's standard error
@@ -80,7 +87,7 @@ def encode_names(names: Sequence[str], template: str = "{}", model: str = PACKAG
                 texts[start : start + BATCH],
                 padding=True,
                 truncation=True,
-                max_length=MAX_TOKENS,
+                max_length=min(MAX_TOKENS, tokenizer.model_max_length),
                 return_tensors="pt",
             )
             states = encoder(**tokens).last_hidden_state

@@ -1,10 +1,19 @@
 """Where the vectors u(γ, κ) come from that stand for classes and subdomains."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from models.spec import Spec
+
+
+class Fault(NamedTuple):
+    """Why a spec does not fit its dataset, as a problem's code and sentence."""
+
+    code: str
+    detail: str
+
 
 _Text = Annotated[str, Field(min_length=1, max_length=2000)]
 _Array = Annotated[str, Field(min_length=1, max_length=100)]
@@ -40,10 +49,28 @@ class DescriptionVectors(Spec):
     source: Literal["descriptions"]
 
     descriptions: Annotated[dict[str, _Text], Field(min_length=1, max_length=50_000)]
-    """A sentence or more by name, for every class (or subdomain) of the dataset."""
+    """A sentence or more by name, for every class (or subdomain) of the dataset and no other. The
+    encoder reads the first 256 tokens of each, some 180 words."""
 
     model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
     """A text encoder that the service has; `GET /v1/methods` lists them."""
+
+    def fault(self, names: Iterable[str], noun: Literal["class", "subdomain"]) -> Fault | None:
+        """Return what keeps these descriptions from being those of ``names``, or None."""
+        every = list(names)
+        unknown = sorted(set(self.descriptions) - set(every))
+        if unknown:
+            return Fault(
+                f"unknown_{noun}",
+                f"There is a description of {_some(unknown)}, which is no {noun} of the dataset.",
+            )
+        missing = [name for name in every if name not in self.descriptions]
+        if missing:
+            return Fault(
+                "description_missing",
+                f"There is no description of {_some(missing)}; each {noun} of the dataset needs one.",
+            )
+        return None
 
 
 class UploadedVectors(Spec):
@@ -52,11 +79,12 @@ class UploadedVectors(Spec):
     source: Literal["upload"]
 
     upload: Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
-    """A complete upload. npz: arrays of one row a name, and `classes` (or `subdomains`) with the names
-    in that order. Parquet: a column `name` and a column of lists for each array."""
+    """A complete upload. npz: arrays of one row a name, and `classes` (or `subdomains`, or `names`)
+    with the names in that order. Parquet: a column `name` and a column of lists for each array.
+    Every class (or subdomain) of the dataset must be among the names; others are passed over."""
 
     array: _Array | Annotated[tuple[_Array, ...], Field(min_length=1, max_length=8)] = "vectors"
-    """Which array holds the vectors. Several are brought to length 1 one by one and set side by side:
+    """Which array holds the vectors, row by row brought to length 1. Several are set side by side:
     their similarities are averaged."""
 
 
@@ -80,3 +108,9 @@ SubdomainVectors = Annotated[
     | MeanVectors,
     Field(discriminator="source"),
 ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first name, and how many more there are."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return f"{names[0]!r}{more}"

@@ -246,12 +246,29 @@ def test_inputs_must_be_of_use(client: TestClient, store: Store) -> None:
     assert_problem(client.post("/v1/jobs", json=unknown), 422, "input_not_found")
     client.post(f"/v1/jobs/{first['id']}/cancel")
     assert_problem(client.post("/v1/jobs", json={"spec": sample}), 422, "input_failed")
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("classes", {"source": "upload"}),
+        ("subdomains", {"source": "upload"}),
+        ("classifier.initial", {}),
+    ],
+)
+def test_an_upload_that_a_spec_names_must_be_there_and_whole(
+    client: TestClient, store: Store, path: str, part: dict[str, Any]
+) -> None:
+    body = gelda(ready_dataset(client, store))
+    *outer, inner = path.split(".")
+    place = body["spec"].setdefault(outer[0], {}) if outer else body["spec"]
     begun = client.post("/v1/uploads", json={"filename": "v.npz", "bytes": 5}).json()["id"]
-    vectors = gelda(dataset_id)
-    vectors["spec"]["classes"] = {"source": "upload", "upload": begun}
-    assert_problem(client.post("/v1/jobs", json=vectors), 422, "upload_incomplete")
-    vectors["spec"]["classes"]["upload"] = upload(client, name="v.npz")
-    submit(client, vectors)
+    for upload_id, code in (("up_" + "0" * 32, "input_not_found"), (begun, "upload_incomplete")):
+        place[inner] = {**part, "upload": upload_id}
+        problem = assert_problem(client.post("/v1/jobs", json=body), 422, code)
+        assert problem["param"] == f"spec.{path}.upload"
+    place[inner] = {**part, "upload": upload(client, name="v.npz")}
+    submit(client, body)
 
 
 @pytest.mark.parametrize(
@@ -260,10 +277,16 @@ def test_inputs_must_be_of_use(client: TestClient, store: Store) -> None:
 def test_a_model_that_is_not_listed_is_refused(
     client: TestClient, store: Store, model: str
 ) -> None:
-    body = gelda(ready_dataset(client, store))
-    body["spec"]["classes"] = {"source": "names", "model": model}
-    problem = assert_problem(client.post("/v1/jobs", json=body), 422, "model_not_allowed")
-    assert problem["param"] == "spec.classes.model"
+    descriptions = {"source": "descriptions", "descriptions": {"a": "b"}, "model": model}
+    for field, source in (
+        ("classes", {"source": "names", "model": model}),
+        ("classes", descriptions),
+        ("subdomains", descriptions),
+    ):
+        body = gelda(ready_dataset(client, store))
+        body["spec"][field] = source
+        problem = assert_problem(client.post("/v1/jobs", json=body), 422, "model_not_allowed")
+        assert problem["param"] == f"spec.{field}.model"
 
 
 def test_listed_models_may_be_named(

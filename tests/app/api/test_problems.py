@@ -110,6 +110,18 @@ def test_another_media_type_is_refused(client: TestClient) -> None:
             {"kind": "gelda", "dataset": DS, "classes": {"source": "names", "x": 1}},
             "spec.classes.x",
         ),
+        (
+            {"kind": "gelda", "dataset": DS, "classes": {"source": "upload", "upload": "x"}},
+            "spec.classes.upload",
+        ),
+        (
+            {
+                "kind": "gelda",
+                "dataset": DS,
+                "subdomains": {"source": "descriptions", "descriptions": {"sea": ""}},
+            },
+            "spec.subdomains.descriptions.sea",
+        ),
         ({"kind": "ingest", "dataset": DS}, "spec"),
         ({"kind": "magic"}, "spec"),
     ],

@@ -140,9 +140,15 @@ def test_uploads_and_vectors_are_filled_in(store: Store, lab: Any) -> None:
         tx.uploads.complete(lab.tenant, upload.id, "c" * 64, 9)
     lab.job("ingest", spec={"uploads": [upload.id]})
     lab.job("gelda", spec={"classes": {"source": "upload", "upload": upload.id}})
+    lab.job("gelda", spec={"subdomains": {"source": "upload", "upload": upload.id}})
+    lab.job("gelda", spec={"classifier": {"initial": {"upload": upload.id}}})
+    lab.job("classifier", spec={"head": {"initial": {"upload": upload.id}}})
     expected = {"id": upload.id, "filename": "u.npz", "sha256": "c" * 64, "bytes": 9}
     assert lab.claimed().inputs == {"uploads": [expected]}
-    assert lab.claimed().inputs["vectors"] == expected
+    for name in ("vectors", "subdomain_vectors", "head", "head"):
+        inputs = lab.claimed().inputs
+        assert inputs[name] == expected
+        assert {"vectors", "subdomain_vectors", "head"} & set(inputs) == {name}
 
 
 def test_a_mix_names_the_outputs_of_its_jobs(store: Store, lab: Any) -> None:
