@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.evaluation.fidelity import Fidelity
 from models.evaluation.result import Result
 
 TINY_VAL_ROWS = 200
@@ -15,13 +16,19 @@ TINY_VAL_ROWS = 200
 COARSE_TEST_ROWS = 10
 """A class with fewer test rows has a recall in steps of 10 points or more."""
 
+NEAR_COPIES = 0.15
+"""Three times the share of near rows that new ones would have."""
+
 NAMES_SHOWN = 6
 
 
-def caveats(result: Result, too_small: Sequence[str]) -> list[str]:
+def caveats(
+    result: Result, too_small: Sequence[str], fidelity: Fidelity | None = None
+) -> list[str]:
     """All that apply, the weightiest first."""
     found = [
         _repeated_in_test(result),
+        *([_copied(fidelity), _near_copies(fidelity)] if fidelity else []),
         _group_in_test(result),
         _too_small(too_small),
         _validation(result),
@@ -51,6 +58,29 @@ def _repeated_in_test(result: Result) -> str:
 
 def _hash(row: npt.NDArray[np.floating[Any]]) -> bytes:
     return hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+
+
+def _copied(fidelity: Fidelity) -> str:
+    figure = fidelity.figures["copy_share"]
+    if not figure.value:
+        return ""
+    # Up to two digits: one row in a million is a copy too.
+    share = f"{100 * figure.value:.2g} %"
+    return (
+        f"{share} of {figure.synthetic:,} synthetic rows are training rows, value for value or but "
+        "for rounding: whoever gets them gets those."
+    )
+
+
+def _near_copies(fidelity: Fidelity) -> str:
+    figure = fidelity.figures["near_share_5"]
+    if (figure.value or 0) < NEAR_COPIES:
+        return ""
+    return (
+        f"{100 * (figure.value or 0):.0f} % of synthetic rows lie nearer to a training row than all "
+        "but 5 % of held-out rows do: the generator keeps close to what it was trained on, so mind "
+        "whom you give its rows to, and do not count them as new examples."
+    )
 
 
 def _group_in_test(result: Result) -> str:

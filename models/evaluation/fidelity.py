@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 
 from models.evaluation.figure import FEWEST_ROWS, Direction, Figure
 from models.evaluation.matching import Matched, match, match_two
-from models.evaluation.novelty import histogram, nearest_distances, novelty_figures
+from models.evaluation.novelty import Near, histogram, nearest_distances, novelty_figures
 from models.evaluation.result import EvaluationData, LabelledRows, Latents
 from models.evaluation.two_samples import (
     NEIGHBOURS,
@@ -106,7 +106,7 @@ def measure_fidelity(
         classes=int((matched.counts > 0).sum()),
         left_out=_left_out(synthetic, matched, data.classes),
         components=components if len(sides[0]) >= FEWEST_ROWS else 0,
-        histogram=histogram(*near) if len(near[0]) else None,
+        histogram=histogram(*(one.distances for one in near)) if len(near[0].rows) else None,
     )
 
 
@@ -191,14 +191,15 @@ def _nearest(
     n_classes: int,
     seed: int,
     prepare: Prepare,
-) -> tuple[Rows, Rows]:
+) -> tuple[Near, Near]:
     """Distances of synthetic and of held-out rows, alike in classes, to the nearest training row."""
     made, kept = match_two(synthetic.y, held_out.y, n_classes, seed)
     among = np.random.default_rng([seed, 3]).permutation(len(train.y))[:TRAIN_ROWS]
     if not len(made) or not len(among):
-        return np.empty(0), np.empty(0)
+        nothing = Near(made[:0], np.empty(0))
+        return nothing, nothing
     near = _prepared(prepare, train.x[np.sort(among)])
     return (
-        nearest_distances(_prepared(prepare, synthetic.x[made]), near),
-        nearest_distances(_prepared(prepare, held_out.x[kept]), near),
+        Near(made, nearest_distances(_prepared(prepare, synthetic.x[made]), near)),
+        Near(kept, nearest_distances(_prepared(prepare, held_out.x[kept]), near)),
     )

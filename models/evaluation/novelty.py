@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -46,9 +47,17 @@ def nearest_distances(rows: Rows, train: Rows) -> Rows:
     return np.asarray(np.sqrt(((rows - train[found[:, 0]]) ** 2).mean(axis=1)))
 
 
+@dataclass(frozen=True)
+class Near:
+    """A sample's `nearest_distances`, and which rows it is of."""
+
+    rows: npt.NDArray[np.int64]
+    distances: Rows
+
+
 def novelty_figures(
-    near_synthetic: Rows,
-    near_held_out: Rows,
+    near_synthetic: Near,
+    near_held_out: Near,
     *,
     synthetic: Latents,
     held_out: Latents,
@@ -57,18 +66,32 @@ def novelty_figures(
     """How near synthetic rows come to training rows, measured by how near held-out rows come.
 
     Args:
-        near_synthetic: `nearest_distances` of a sample.
-        near_held_out: those of as many held-out rows of each class.
+        near_synthetic: a sample of the synthetic rows.
+        near_held_out: one of as many held-out rows of each class.
         synthetic: all synthetic latents `n dim`.
         held_out: all held-out latents.
         train: all training latents.
     """
-    near = near_synthetic, near_held_out
+    distances = near_synthetic.distances, near_held_out.distances
+    known = row_hashes(train)
+    made, real = (
+        _copy_share(rows, near, known)
+        for rows, near in ((synthetic, near_synthetic), (held_out, near_held_out))
+    )
     return [
-        _ratio(*near),
-        _nearer(*near, percent=1),
-        _nearer(*near, percent=5),
-        _copied(near, synthetic=synthetic, held_out=held_out, train=train),
+        _ratio(*distances),
+        _nearer(*distances, percent=1),
+        _nearer(*distances, percent=5),
+        Figure(
+            "copy_share",
+            "copies of training rows",
+            "lower",
+            len(synthetic),
+            len(held_out),
+            value=made,
+            reference=real if len(synthetic) else None,
+            reason=None if len(synthetic) else "there is no synthetic row",
+        ),
     ]
 
 
@@ -105,30 +128,13 @@ def _nearer(made: Rows, real: Rows, *, percent: int) -> Figure:
     return figure(value=float(below.mean()), reference=percent / 100)
 
 
-def _copied(
-    near: tuple[Rows, Rows], *, synthetic: Latents, held_out: Latents, train: Latents
-) -> Figure:
-    """The share of copies: value for value of all rows, or but for rounding of the sample's."""
-    figure = partial(
-        Figure,
-        "copy_share",
-        "copies of training rows",
-        "lower",
-        len(synthetic),
-        len(held_out),
-    )
-    if not len(synthetic):
-        return figure(reason="there is no synthetic row")
-    known = row_hashes(train)
-    value, reference = (
-        max(_share(copies(rows, known)), _share(distances < COPY_RMS))
-        for rows, distances in zip((synthetic, held_out), near, strict=True)
-    )
-    return figure(value=value, reference=reference)
-
-
-def _share(mask: npt.NDArray[np.bool_]) -> float:
-    return float(mask.mean()) if len(mask) else 0.0
+def _copy_share(rows: Latents, near: Near, known: AbstractSet[bytes]) -> float | None:
+    """Copies value for value, of all rows; and those but for rounding, as the sample has them."""
+    if not len(rows):
+        return None
+    exact = copies(rows, known)
+    rounded = (near.distances < COPY_RMS) & ~exact[near.rows]
+    return float(exact.mean()) + (float(rounded.mean()) if len(rounded) else 0.0)
 
 
 def _too_few(found: int, needed: int) -> str:

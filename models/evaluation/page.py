@@ -22,6 +22,7 @@ def render(report: Mapping[str, Any], latents: LatentMap | None = None) -> str:
     figures = {
         "comparisons": plots.comparisons(report) if report["comparisons"] else None,
         "gains": plots.gains(report),
+        "distances": plots.distances(report),
         "latents": None if latents is None else plots.latents(latents),
         "training": plots.training(report),
         "choice": plots.choice(report),
@@ -44,12 +45,20 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["signed"] = _signed
+    environment.filters["figure"] = _figure
     return environment.get_template("page.html.j2")
 
 
 def _signed(value: float | None, places: int = 1) -> str:
     """An en dash for what there is not, e.g. a group without a class."""
     return "–" if value is None else signed(value, places)
+
+
+def _figure(value: float | None) -> str:
+    """Three digits for small figures and shares, none after the point for large ones."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _best_values(report: Mapping[str, Any]) -> dict[str, float]:

@@ -180,6 +180,27 @@ def latents(points: LatentMap) -> str:
     return figure_svg(draw, name="latents", title="Map of real and synthetic latents", height=4.4)
 
 
+def distances(report: Mapping[str, Any]) -> str | None:
+    """How far synthetic and held-out rows lie from the nearest training row; None if unknown."""
+    shares = (report["fidelity"] or {}).get("histogram")
+    if not shares:
+        return None
+    edges = shares["edges"]
+
+    def draw(axes: Axes) -> None:
+        axes.stairs(shares["held_out"], edges, fill=True, color=FAINT, alpha=0.45, label="held-out")
+        axes.stairs(shares["synthetic"], edges, color="#cf4f6b", lw=1.8, label="synthetic")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(lambda value, _place: f"{100 * value:g} %")
+        axes.set_xlabel("root mean square distance to the nearest training row, a dimension")
+        axes.set_ylabel("share of rows")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+    title = "Distances to the nearest training row"
+    return figure_svg(draw, name="distances", title=title, height=2.8)
+
+
 def training(report: Mapping[str, Any]) -> str | None:
     """The generator's loss over its steps; None if none is known."""
     curve = report["training"]["steps_and_losses"]

@@ -17,8 +17,8 @@ from models.evaluation.controls import (
     label_shift,
     nearest_class_mean,
 )
-from models.evaluation.interval import Interval, Resampled
-from models.evaluation.metrics import shot_groups
+from models.evaluation.interval import Interval, Resampled, paired_interval
+from models.evaluation.metrics import Metric, shot_groups
 from models.evaluation.result import (
     LABELS,
     METHOD,
@@ -28,6 +28,7 @@ from models.evaluation.result import (
     Counts,
     Draw,
     EvaluationData,
+    LabelledRows,
     Labels,
     Latents,
     Result,
@@ -110,8 +111,18 @@ def evaluate(
         head=chosen,
         head_arm=best,
         val_scores=means if len(data.val.y) else {},
+        val_gain=_gain(mixed, real, data.val, spec.metric) if len(data.val.y) else None,
         repeated_classes=tuple(data.classes[label] for label in repeated),
     )
+
+
+def _gain(
+    mixed: Sequence[Head], real: Sequence[Head], part: LabelledRows, metric: Metric
+) -> Interval:
+    after, before = (
+        np.stack([head.predict(part.x) == part.y for head in heads]) for heads in (mixed, real)
+    )
+    return paired_interval(after, before, part.y, groups=part.group, metric=metric)
 
 
 def _arm(

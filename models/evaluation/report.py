@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from models.evaluation.caveats import caveats
+from models.evaluation.fidelity import Fidelity
 from models.evaluation.interval import DRAWS, Interval
 from models.evaluation.metrics import accuracy, balanced_accuracy, recalls, shot_groups
+from models.evaluation.release import Release
 from models.evaluation.result import METHOD, REAL, Result
 from models.evaluation.verdict import verdict
 
@@ -35,6 +37,8 @@ class Context:
         too_small: classes without a row in `train`, `val` or `test`.
         made_splits: which of `val` and `test` the service cut itself.
         facts: anything else worth keeping (dataset, versions, device), as JSON.
+        fidelity: of the synthetic rows against `test`.
+        release: what was judged, where the job had conditions.
     """
 
     seed: int = 0
@@ -43,6 +47,8 @@ class Context:
     too_small: Sequence[str] = ()
     made_splits: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: Fidelity | None = None
+    release: Release | None = None
 
 
 def build(result: Result, context: Context) -> dict[str, Any]:
@@ -51,6 +57,7 @@ def build(result: Result, context: Context) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "verdict": verdict(result),
+        "release": context.release and context.release.as_json(),
         "table": {
             "columns": list(COLUMNS),
             "unit": "percent, mean over seeds",
@@ -72,6 +79,7 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         ),
         "choice": result.choice.as_json() | {"metric": result.metric},
         "per_class": _per_class(result),
+        "fidelity": context.fidelity and context.fidelity.as_json(),
         "splits": _splits(result, context),
         "training": {"steps_and_losses": _thinned(context.history)},
         "classifier": {
@@ -79,7 +87,7 @@ def build(result: Result, context: Context) -> dict[str, Any]:
             "val_scores": {n: round(100 * v, 2) for n, v in result.val_scores.items()},
             "spec": result.head.spec.model_dump(mode="json"),
         },
-        "caveats": caveats(result, context.too_small),
+        "caveats": caveats(result, context.too_small, context.fidelity),
         "seed": context.seed,
         "seeds": result.seeds,
         "spec": dict(context.spec),

@@ -160,6 +160,7 @@ class Result:
         head: the head that validation chose among those of `head_arms`.
         head_arm: the arm it is of.
         val_scores: of the arms that could give the head, mean over seeds.
+        val_gain: GeLDA minus real rows alone on `val`, by the metric; None without a row there.
         repeated_classes: classes of one row, which SMOTE could only repeat.
     """
 
@@ -172,6 +173,7 @@ class Result:
     head: Head
     head_arm: str
     val_scores: Mapping[str, float]
+    val_gain: Interval | None = None
     repeated_classes: tuple[str, ...] = ()
 
     def correct(self, name: str) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """How a job measures itself on data that no generator has seen."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.spec import Spec
 
@@ -61,3 +61,65 @@ class EvaluateSpec(Spec):
 
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
     """Share of rows set aside for reporting, where the dataset brings no `test` split."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ReleaseSpec(Spec):
+    """What must hold, on validation rows, for a job to hand out rows, generator and classifier.
+
+    Every condition that is given must hold; one that cannot be measured does not. At least one is
+    needed. The report can be read in either case.
+    """
+
+    min_gain: Annotated[float, Field(ge=-100, le=100)] | None = None
+    """Points that the head gains over real rows alone, by the metric of `evaluate`."""
+
+    min_gain_low: Annotated[float, Field(ge=-100, le=100)] | None = None
+    """Points at the lower end of the gain's 95 % interval. Validation has chosen the settings, so a
+    gain on it is a little flattered: ask for more than 0 where that matters."""
+
+    max_copy_share: Share | None = None
+    """Share of synthetic rows that are training rows; 0 allows none."""
+
+    max_near_share: Share | None = None
+    """Share of synthetic rows nearer to a training row than all but 5 % of held-out rows are; new rows
+    would have 0.05."""
+
+    min_nearest_ratio: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Median distance to the nearest training row, as a multiple of held-out rows' own; new rows would
+    have 1, copies 0."""
+
+    max_nearest_ratio: Annotated[float, Field(ge=0, le=100)] | None = None
+    """The same from above: rows far from all that is real."""
+
+    max_frechet_ratio: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Fréchet distance to held-out rows, as a multiple of further real rows' own."""
+
+    max_c2st: Annotated[float, Field(ge=0.5, le=1)] | None = None
+    """How often a classifier may tell synthetic from held-out rows; 0.5 is chance."""
+
+    min_precision: Share | None = None
+    """Share of synthetic rows among the real ones (Kynkäänniemi et al. 2019)."""
+
+    min_recall: Share | None = None
+    """Share of held-out rows among the synthetic ones (Kynkäänniemi et al. 2019)."""
+
+    min_density: Annotated[float, Field(ge=0, le=100)] | None = None
+    """How densely synthetic rows lie among real ones (Naeem et al. 2020); new rows would have about 1."""
+
+    min_coverage: Share | None = None
+    """Share of held-out rows with a synthetic row nearby (Naeem et al. 2020)."""
+
+    @model_validator(mode="after")
+    def _some_condition(self) -> Self:
+        if not self.conditions:
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"at least one condition is needed, of {names}; found none")
+        return self
+
+    @property
+    def conditions(self) -> dict[str, float]:
+        """The conditions that were given, by name."""
+        return {name: value for name, value in self if value is not None}

@@ -8,12 +8,15 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.interval import Interval
 from models.evaluation.latent_map import project
 from models.evaluation.page import render
 from models.evaluation.protocol import evaluate
+from models.evaluation.release import judge
 from models.evaluation.report import COLUMNS, Context, build
 from models.evaluation.result import Choice, LabelledRows
+from models.evaluation.spec import ReleaseSpec
 
 HISTORY = [(step, 1 / step) for step in range(1, 2001)]
 
@@ -248,3 +251,54 @@ def test_the_map_shows_the_scarcest_classes_among_test_rows(result, made):
     assert len(found.real) == len(found.real_label) == 300
     assert set(found.real_label) == {-1, 0, 1, 2, 3}
     assert found.synthetic.shape == (len(found.synthetic_label), 2)
+
+
+def judged(result, synthetic, **conditions):
+    on_val = measure_fidelity(result.data, synthetic, part="val")
+    release = judge(ReleaseSpec(**conditions), on_val, result.val_gain, result.data.val)
+    on_test = measure_fidelity(result.data, synthetic, part="test")
+    return build(result, Context(fidelity=on_test, release=release))
+
+
+def test_fidelity_is_told_with_its_picture_and_its_reference(result, made):
+    report = judged(result, LabelledRows(*made), max_copy_share=0)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["fidelity"]["measured_on"] == "test"
+    assert report["release"]["measured_on"] == "val"
+    page = render(report)
+    assert Page(page).open == []
+    section = page.partition("How real and how new")[2].partition("<h2>")[0]
+    assert "<svg" in section
+    for name in ("Fréchet distance", "C2ST", "coverage", "copies of training rows"):
+        assert name in section
+    assert "The condition of release_if holds on validation rows." in page
+    assert "is handed out" not in page
+
+
+def test_a_report_without_fidelity_has_no_section_of_it(result):
+    page = render(build(result, Context()))
+    assert "How real and how new" not in page
+    assert "release_if" not in page
+
+
+def test_copies_are_a_caveat_and_new_rows_are_none(result, made):
+    train = result.data.train
+    rows = np.flatnonzero(train.y > 0)
+    x, y = np.concatenate([made[0], train.x[rows]]), np.concatenate([made[1], train.y[rows]])
+    copied = judged(result, LabelledRows(x, y), min_gain=0)["caveats"][0]
+    share = 100 * len(rows) / len(y)
+    assert copied.startswith(f"{share:.2g} % of {len(y):,} synthetic rows are training rows")
+    near = LabelledRows(train.x[rows] + np.float32(0.01), train.y[rows])
+    sentences = judged(result, near, min_gain=0)["caveats"]
+    assert "keeps close to what it was trained on" in sentences[0]
+    assert not any(
+        "training row" in one
+        for one in judged(result, LabelledRows(*made), min_gain=0)["caveats"][:1]
+    )
+
+
+def test_figures_that_are_missing_say_why_on_the_page(result, made):
+    few = LabelledRows(made[0][::40], made[1][::40])
+    page = render(judged(result, few, min_gain=0))
+    assert "50 are needed" in page
+    assert Page(page).open == []
