@@ -8,7 +8,7 @@ import numpy as np
 
 from models.embeddings.array_files import Upload, open_npy, open_npz, open_safetensors
 from models.embeddings.arrow import ArrowTable
-from models.embeddings.class_sizes import check_class_sizes
+from models.embeddings.class_sizes import check_class_sizes, check_unlabelled
 from models.embeddings.column import Source
 from models.embeddings.limits import Limits
 from models.embeddings.matrix_writer import MatrixWriter
@@ -53,8 +53,8 @@ def read_embeddings(
         on_progress: told how many rows have been written.
 
     Returns:
-        ``modality, rows, dim, dtype, classes, subdomains, groups, splits, class_counts, columns``
-        (by name ``{"file": …}``), and ``stats``.
+        ``modality, rows, dim, dtype, classes, subdomains, groups, splits, class_counts, unlabelled,
+        cell_counts, columns`` (by name ``{"file": …}``), and ``stats``.
 
     Raises:
         InputProblem: with a code of docs/data-formats.md; never another exception for what is
@@ -111,17 +111,20 @@ class _Reader:
         self._on_progress = on_progress
         self._parts = find_parts(sources, columns, limits)
         self._declared = declared_classes(sources, columns, limits)
+        self._unlabelled = columns.unlabelled
 
     def run(self) -> Manifest:
         dtype = self._dtype()
-        labels, y = self._encode("labels", "y", "label_missing", self._declared)
+        labels, y = self._encode_labels()
         split = np.concatenate([read_splits(part) for part in self._parts])
+        check_unlabelled(y, split, self._parts)
         check_class_sizes(y, split, labels, self._parts[0].y.where)
         arrays: dict[str, np.ndarray[Any, Any]] = {"y": y, "split": split}
         names: dict[str, list[str]] = {"classes": labels}
         for role in ("subdomain", "group"):
             if getattr(self._parts[0], role) is not None:
-                names[role], arrays[role] = self._encode(f"{role}s", role, "value_missing")
+                vocabulary = Vocabulary(f"{role}s", "value_missing", self._limits)
+                names[role], arrays[role] = self._encode(vocabulary, role)
         if self._parts[0].id is not None:
             write_ids(self._parts, self._out / "ids.parquet", self._limits)
         with MatrixWriter(self._out / "x.npy", dtype, self._limits) as writer:
@@ -136,11 +139,19 @@ class _Reader:
         every = {part.x.dtype() for part in self._parts}
         return np.dtype(np.float16 if every == {np.dtype(np.float16)} else np.float32)
 
-    def _encode(
-        self, words: str, role: str, missing: str, declared: list[str] | None = None
-    ) -> tuple[list[str], Codes]:
+    def _encode_labels(self) -> tuple[list[str], Codes]:
+        vocabulary = Vocabulary(
+            "labels",
+            "label_missing",
+            self._limits,
+            self._declared,
+            optional=self._unlabelled,
+            hint=" Rows that are meant to have none need `columns.unlabelled: true`.",
+        )
+        return self._encode(vocabulary, "y")
+
+    def _encode(self, vocabulary: Vocabulary, role: str) -> tuple[list[str], Codes]:
         """Return the names of a column's values, and each row's number among them."""
-        vocabulary = Vocabulary(words, missing, self._limits, declared)
         codes = [vocabulary.encode(getattr(part, role), f"columns.{role}") for part in self._parts]
         return vocabulary.names(), vocabulary.final(np.concatenate(codes))
 
@@ -164,6 +175,8 @@ class _Reader:
             "groups": len(names["group"]) if "group" in names else None,
             "splits": stats["splits"],
             "class_counts": stats["class_counts"],
+            "unlabelled": stats["unlabelled"],
+            "cell_counts": stats["cell_counts"],
             "columns": {name: {"file": file} for name, file in files.items()},
             "stats": {"rows": writer.rows, "dim": writer.dim, "dtype": writer.dtype.name, **stats},
         }

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.embeddings.parts import TRAIN, UNASSIGNED
+from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Part, locate
+from models.embeddings.vocabulary import FROM_0
 from models.embeddings.wording import listing, show
 from models.errors import InputProblem
 
@@ -15,13 +16,19 @@ def check_class_sizes(
 ) -> None:
     """Refuse labels that no method can learn from.
 
-    Counted are the rows that may be trained on: split `train`, or none. A class without any is
-    taken, as a generator may know it by its vector alone.
+    Counted are the labelled rows that may be trained on: split `train`, or none. A class without
+    any is taken, as a generator may know it by its vector alone.
 
     Raises:
-        InputProblem: ``single_class``, ``class_too_small``.
+        InputProblem: ``no_labels``, ``single_class``, ``class_too_small``.
     """
-    trainable = (split == TRAIN) | (split == UNASSIGNED)
+    if not (y >= 0).any():
+        raise InputProblem(
+            "no_labels",
+            f"{where} has no label in any of {len(y):,} rows; expected some of two classes or more.",
+            "columns.y",
+        )
+    trainable = ((split == TRAIN) | (split == UNASSIGNED)) & (y >= 0)
     counts = np.bincount(y[trainable], minlength=len(classes))
     present = np.flatnonzero(counts).tolist()
     if len(present) < 2:
@@ -42,3 +49,25 @@ def check_class_sizes(
             "expected two or more of each class. Add rows, or leave the class out.",
             "columns.y",
         )
+
+
+def check_unlabelled(
+    y: npt.NDArray[np.int64], split: npt.NDArray[np.int8], parts: Sequence[Part]
+) -> None:
+    """Refuse rows that nothing can be told by: in `val` or `test`, and without a label.
+
+    Raises:
+        InputProblem: ``unlabelled_held_out`` with the row.
+    """
+    wrong = np.flatnonzero((y < 0) & ((split == VAL) | (split == TEST)))
+    if not len(wrong):
+        return
+    part, row = locate(parts, int(wrong[0]))
+    (name,) = [word for word, code in SPLITS.items() if code == split[wrong[0]]]
+    more = f", as {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
+    raise InputProblem(
+        "unlabelled_held_out",
+        f"{part.y.where} has no label in row {row} ({FROM_0}), which is in {name!r}{more}; rows "
+        "without a label may only be trained on.",
+        "columns.y",
+    )

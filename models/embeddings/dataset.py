@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingDataset:
-    """Labelled embeddings as every method takes them.
+    """Embeddings as every method takes them, labelled but for what is meant to train without.
 
     Attributes:
         x: n × dim, float16 or float32, memory-mapped and read-only.
-        y: class of each row, n, index into ``classes``.
+        y: class of each row, n, index into ``classes``; -1 where a row has no label, which only
+            rows of the splits 0 and -1 may have.
         split: 0 train, 1 val, 2 test, -1 unassigned, n.
         classes: names; some may have no row.
         group: rows of one number are never split apart, n; None without such a column.

@@ -54,15 +54,20 @@ class Digests:
         return int(order[at - 1]), int(order[at])
 
     def duplicates(self, y: npt.NDArray[np.int64], split: npt.NDArray[np.int8]) -> Duplicates:
-        """Count the rows that repeat others, and the repeats that leak or contradict."""
+        """Count the rows that repeat others, and the repeats that leak or contradict.
+
+        Args:
+            y: labels, n; one below 0 is none, and contradicts nothing.
+            split: n.
+        """
         order, new = self._groups()
         if not len(order):
             return Duplicates(0, 0, 0)
         starts = np.flatnonzero(new)
 
-        def differing(values: npt.NDArray[np.integer]) -> int:
-            of_row = values[order]
-            low, high = np.minimum.reduceat(of_row, starts), np.maximum.reduceat(of_row, starts)
-            return int((low != high).sum())
+        def differing(low: npt.NDArray[np.integer], high: npt.NDArray[np.integer]) -> int:
+            lowest = np.minimum.reduceat(low[order], starts)
+            return int((lowest < np.maximum.reduceat(high[order], starts)).sum())
 
-        return Duplicates(int((~new).sum()), differing(split), differing(y))
+        known = np.where(y < 0, np.iinfo(np.int64).max, y)
+        return Duplicates(int((~new).sum()), differing(split, split), differing(known, y))

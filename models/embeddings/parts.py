@@ -56,6 +56,15 @@ def find_parts(sources: Sequence[Source], columns: Columns, limits: Limits) -> l
     return parts
 
 
+def locate(parts: Sequence[Part], row: int) -> tuple[Part, int]:
+    """Return the part that a row of the dataset is in, and its number there."""
+    for part in parts:
+        if row < part.x.rows:
+            return part, row
+        row -= part.x.rows
+    raise IndexError(row)
+
+
 def _parts_of(source: Source, columns: Columns) -> list[Part]:
     names = set(source.names())
     aside = {

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from models.embeddings.digests import Digests
 from models.embeddings.limits import Limits
-from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Part
+from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Part, locate
 from models.embeddings.vocabulary import FROM_0, check_text
 from models.embeddings.wording import show
 from models.errors import InputProblem
@@ -89,8 +89,6 @@ def _identifier(part: Part, row: int, value: float | str | None, limits: Limits)
 
 
 def _place(row: int, parts: Sequence[Part]) -> str:
-    for part in parts:
-        if part.id is not None and row < part.id.rows:
-            return f"row {row} of {part.id.where}"
-        row -= part.x.rows
-    raise IndexError(row)
+    part, number = locate(parts, row)
+    assert part.id is not None
+    return f"row {number} of {part.id.where}"

@@ -18,6 +18,10 @@ class Columns(Spec):
     y: ColumnName = "y"
     """The labels: n integers or names."""
 
+    unlabelled: bool = False
+    """Whether rows may have no label: null, NaN or an empty name, and -1 among integers. Such rows are
+    for training alone, never in `val` or `test`. Where it is off, a missing label is refused."""
+
     split: ColumnName | None = None
     """`train`, `val` or `test` for each row."""
 

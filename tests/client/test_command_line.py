@@ -58,6 +58,15 @@ def test_a_file_is_uploaded_and_shown(cultivar, file):
     assert dataset in cultivar("datasets", "list").stdout
 
 
+def test_rows_without_a_label_are_uploaded_where_that_is_said(cultivar, arrays, tmp_path):
+    y = np.where(np.arange(len(arrays["y"])) % 10 == 0, -1, arrays["y"])
+    np.savez(tmp_path / "new.npz", **arrays | {"y": y})
+    sent = cultivar("datasets", "upload", tmp_path / "new.npz", "--unlabelled")
+    assert sent.returncode == Exit.DONE, sent.stderr
+    shown = cultivar("datasets", "show", sent.stdout.strip()).stdout
+    assert f"3 classes, {(y < 0).sum()} without a label" in shown
+
+
 def test_one_command_takes_a_file_to_synthetic_rows(cultivar, file, tmp_path):
     words = ["run", "gelda", "--dataset", file, "--per-class", 5, "--seed", 3, "--no-evaluate"]
     ran = cultivar(*words, *FAST, "--output", tmp_path / "out")

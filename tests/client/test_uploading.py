@@ -4,14 +4,15 @@ import json
 import socket
 import threading
 
+import numpy as np
 import pytest
 
-from cultivar import APITimeoutError
+from cultivar import APITimeoutError, ConfigurationError
 from cultivar._constants import READ_TIMEOUT, SLOWEST_JOIN
 from cultivar._exchange import Reply, Send, Work
 from cultivar._settings import Connection
 from cultivar._transport import SyncTransport
-from cultivar._uploading import upload_file
+from cultivar._uploading import as_npz, upload_file
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -46,6 +47,23 @@ def test_completing_waits_for_as_long_as_joining_may_take(tmp_path):
     assert last.read_timeout > 3000
     assert len(before) == 6
     assert {send.read_timeout for send in before} == {READ_TIMEOUT}
+
+
+def test_none_among_labels_becomes_what_the_service_takes_for_no_label():
+    arrays = {"names": ["ant", None, "bee"], "numbers": [2, None, 0], "x": [[1.5], [2.5], [3.5]]}
+    with as_npz(arrays) as path, np.load(path, allow_pickle=False) as found:
+        assert found["names"].tolist() == ["ant", "", "bee"]
+        np.testing.assert_array_equal(found["numbers"], [2.0, np.nan, 0.0])
+        assert found["x"].dtype == np.float64
+
+
+def test_what_is_neither_a_name_nor_a_number_is_not_sent():
+    for value in (["ant", 3, None], [{"a": 1}, None]):
+        with (
+            pytest.raises(ConfigurationError, match="y holds Python objects"),
+            as_npz({"y": value}),
+        ):
+            pass
 
 
 @pytest.fixture

@@ -39,17 +39,28 @@ def part(
     Rows are parted by the dataset's content, not by the job's seed: so a `classifier` job holds out
     the very rows that the generator of a `gelda` job on the same dataset has not seen.
     Without evaluation nothing is set aside: rows that the dataset assigns to no split train, too.
+    Rows without a label train; of a group that is held out, they stay in no split (-1).
     """
-    if not evaluate.enabled:
-        return np.where(data.split == UNASSIGNED, TRAIN, data.split).astype(np.int8), []
-    split, too_small = make_splits(
-        data.y,
-        data.split,
-        data.group,
-        val_share=evaluate.val_share,
-        test_share=evaluate.test_share,
-        seed=int(manifest["columns"]["x"]["sha256"][:15], 16),
-    )
+    labelled = data.y >= 0
+    split = np.where(data.split == UNASSIGNED, TRAIN, data.split).astype(np.int8)
+    too_small: list[int] = []
+    if evaluate.enabled:
+        split[labelled], too_small = make_splits(
+            data.y[labelled],
+            data.split[labelled],
+            None if data.group is None else data.group[labelled],
+            val_share=evaluate.val_share,
+            test_share=evaluate.test_share,
+            seed=int(manifest["columns"]["x"]["sha256"][:15], 16),
+        )
+        _check_held_out(split)
+    if data.group is not None:
+        held_out = np.isin(data.group, data.group[split != TRAIN])
+        split[held_out & ~labelled] = UNASSIGNED
+    return split, too_small
+
+
+def _check_held_out(split: Splits) -> None:
     for code, name in ((VAL, "val"), (TEST, "test")):
         if not (split == code).any():
             raise InputProblem(
@@ -58,7 +69,6 @@ def part(
                 "rows, or switch evaluate off.",
                 "evaluate",
             )
-    return split, too_small
 
 
 def training_rows(split: Splits) -> Rows:

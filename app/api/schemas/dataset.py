@@ -53,7 +53,7 @@ class DatasetView(View):
 
     created_at: datetime
     manifest: dict[str, Any] | None
-    """Rows, dimensions, classes and splits of the canonical form; null until ready."""
+    """Rows, dimensions, classes, splits and cells of the canonical form; null until ready."""
 
     error: ProblemView | None
     """Why it failed."""
@@ -65,4 +65,5 @@ class DatasetStats(View):
     id: str
     state: DatasetState
     stats: dict[str, Any] | None
-    """Class counts, splits, subdomains, duplicates and rejected rows; null until ready."""
+    """Class counts, splits, subdomains, cells (class by subdomain), rows without a label, duplicates
+    and rejected rows; null until ready."""

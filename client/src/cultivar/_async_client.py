@@ -107,7 +107,7 @@ class AsyncUploads:
     async def create(
         self, source: str | os.PathLike[str] | Mapping[str, Any], *, progress: bool = True
     ) -> Upload:
-        """Bring one file, or arrays by name as one npz; resumable like a dataset's."""
+        """Bring one file, npz or Parquet, or arrays by name as one npz; resumable as a dataset's."""
         return await self._client.run(operations.upload_alone(source, progress))
 
 
@@ -121,7 +121,7 @@ class AsyncDatasets:
         *,
         name: str | None = None,
         format: str | None = None,  # noqa: A002 (the API's word)
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | bool] | None = None,
         progress: bool = True,
     ) -> AsyncDataset:
         """Bring data to the service and return its dataset; see `Client`'s `datasets.upload`."""

@@ -119,7 +119,7 @@ class Uploads:
     def create(
         self, source: str | os.PathLike[str] | Mapping[str, Any], *, progress: bool = True
     ) -> Upload:
-        """Bring one file, or arrays by name as one npz; resumable like a dataset's."""
+        """Bring one file, npz or Parquet, or arrays by name as one npz; resumable as a dataset's."""
         return self._client.run(operations.upload_alone(source, progress))
 
 
@@ -133,7 +133,7 @@ class Datasets:
         *,
         name: str | None = None,
         format: str | None = None,  # noqa: A002 (the API's word)
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | bool] | None = None,
         progress: bool = True,
     ) -> Dataset:
         """Bring data to the service and return its dataset, which may be used at once.
@@ -146,7 +146,8 @@ class Datasets:
                 name: ``{"x": …, "y": …, "x_test": …, "y_test": …, "classes": …}``.
             name: for people; by default the file's name.
             format: npz, npy, safetensors, parquet or arrow; by default told by the suffix.
-            columns: which array or column holds what, e.g. ``{"x": "features", "y": "target"}``.
+            columns: which array or column holds what, e.g. ``{"x": "features", "y": "target"}``;
+                with ``"unlabelled": True`` rows may have no label (None, NaN, an empty name, -1).
             progress: show bars.
         """
         flow = operations.upload_dataset(

@@ -84,7 +84,7 @@ def upload_dataset(
     *,
     name: str | None,
     form: str | None,
-    columns: Mapping[str, str] | None,
+    columns: Mapping[str, str | bool] | None,
     show: bool,
 ) -> Flow[DatasetRecord]:
     """Bring files or arrays to the service and make a dataset of them."""

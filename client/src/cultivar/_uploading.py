@@ -124,18 +124,26 @@ def _put_part(upload: Upload, number: int, part: FileSlice) -> Flow[None]:
     yield from exchange(Send("PUT", path, body=part, headers=headers))
 
 
+def _plain(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array without objects; None among names becomes an empty one, among numbers NaN."""
+    if array.dtype != object:
+        return array
+    missing = np.array([item is None for item in array.flat]).reshape(array.shape)
+    kinds = {type(item) for item in array[~missing]}
+    if kinds <= {str}:
+        return np.where(missing, "", array).astype(str)
+    if missing.any() and kinds <= {int, float}:
+        return array.astype(float)
+    raise ConfigurationError(f"{name} holds Python objects; numbers or names are needed")
+
+
 @contextmanager
 def as_npz(arrays: Mapping[str, Any]) -> Iterator[Path]:
     """Write arrays to a temporary npz that is gone afterwards.
 
     Lists of names become fixed-width strings; nothing that would have to be pickled is written.
     """
-    plain = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, array in plain.items():
-        if array.dtype == object and all(isinstance(item, str) for item in array.flat):
-            plain[name] = array.astype(str)
-        elif array.dtype == object:
-            raise ConfigurationError(f"{name} holds Python objects; numbers or names are needed")
+    plain = {name: _plain(name, np.asarray(value)) for name, value in arrays.items()}
     with tempfile.TemporaryDirectory(prefix="cultivar-") as folder:
         path = Path(folder) / "arrays.npz"
         with path.open("wb") as file:

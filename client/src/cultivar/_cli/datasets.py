@@ -32,6 +32,9 @@ def add_to(commands: Any) -> None:
     upload.add_argument("--format", help="by default told by the suffix")
     for column, holds in COLUMNS.items():
         upload.add_argument(f"--{column}", metavar="COLUMN", help=f"array or column of {holds}")
+    upload.add_argument(
+        "--unlabelled", action="store_true", help="rows may have no label: null, NaN, empty or -1"
+    )
     upload.add_argument("--detach", action="store_true", help="do not wait until it is ready")
     upload.set_defaults(command=_upload)
     listing = verbs.add_parser("list", help="list datasets, newest first")
@@ -41,9 +44,9 @@ def add_to(commands: Any) -> None:
     shown.set_defaults(command=_show)
 
 
-def columns_of(arguments: argparse.Namespace) -> dict[str, str]:
+def columns_of(arguments: argparse.Namespace) -> dict[str, str | bool]:
     given = vars(arguments)
-    return {name: given[name] for name in COLUMNS if given.get(name)}
+    return {name: given[name] for name in (*COLUMNS, "unlabelled") if given.get(name)}
 
 
 def _upload(client: Client, arguments: argparse.Namespace) -> None:
@@ -76,7 +79,9 @@ def _show(client: Client, arguments: argparse.Namespace) -> None:
         console.print(f"{dataset.error['code']}: {dataset.error['detail']}", markup=False)
     if dataset.manifest:
         rows, classes = _size(dataset)
-        console.print(f"{rows} rows × {dataset.manifest.get('dim')}, {classes} classes")
+        bare = dataset.manifest.get("unlabelled")
+        without = f", {bare} without a label" if bare else ""
+        console.print(f"{rows} rows × {dataset.manifest.get('dim')}, {classes} classes{without}")
         counts = Table("class", "rows", box=box.SIMPLE_HEAD)
         for name, count in dict(dataset.manifest.get("class_counts", {})).items():
             counts.add_row(str(name), str(count))
