@@ -16,7 +16,16 @@ from app.api.planning import plan_of
 from app.api.route import ApiRoute
 from app.api.schemas.base import Page
 from app.api.schemas.job import JobRequest, JobView, ValidationView
-from app.api.submitting import RETRY_AFTER, Inputs, again, evaluation, new_job, ring, unfinished
+from app.api.submitting import (
+    RETRY_AFTER,
+    Inputs,
+    again,
+    evaluation,
+    new_job,
+    release_condition,
+    ring,
+    unfinished,
+)
 from app.api.text_encoders import check_models
 from app.api.waiting import ended, preferred_wait
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobKind, JobState
@@ -92,6 +101,7 @@ def validate_job(body: JobRequest, caller: JobReader) -> ValidationView:
         spec=body.spec.model_dump(mode="json"),
         seed=body.seed,
         evaluate=evaluation(body),
+        release_if=release_condition(body),
         deadline_seconds=body.deadline_seconds,
         metadata=dict(body.metadata),
         inputs=inputs,

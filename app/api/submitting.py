@@ -103,6 +103,7 @@ def new_job(caller: Caller, request: JobRequest, inputs: list[InputView]) -> New
         spec=spec.model_dump(mode="json"),
         seed=request.seed,
         evaluate=evaluation(request),
+        release_if=release_condition(request),
         metadata=dict(request.metadata),
         deadline_seconds=request.deadline_seconds,
         inputs=unfinished(inputs),
@@ -116,6 +117,27 @@ def evaluation(request: JobRequest) -> dict[str, object] | None:
     return request.evaluate.model_dump(mode="json")
 
 
+def release_condition(request: JobRequest) -> dict[str, object] | None:
+    """Return the conditions of release.
+
+    Raises:
+        Invalid: ``release_not_measurable``, where the job measures nothing that they could be held
+            against.
+    """
+    if request.release_if is None:
+        return None
+    kind = request.spec.kind
+    if kind != "gelda":
+        raise _unmeasured(f"A job of kind {kind} measures nothing of it; only gelda does.")
+    if not request.evaluate.enabled:
+        raise _unmeasured("It is judged by what evaluate measures, which is switched off.")
+    return dict(request.release_if.conditions)
+
+
+def _unmeasured(detail: str) -> Invalid:
+    return Invalid(detail, code="release_not_measurable", param="release_if")
+
+
 def again(job: Job, inputs: list[InputView]) -> NewJob:
     """Return a job that repeats this one and names it."""
     return NewJob(
@@ -124,6 +146,7 @@ def again(job: Job, inputs: list[InputView]) -> NewJob:
         spec=job.spec,
         seed=job.seed,
         evaluate=job.evaluate,
+        release_if=job.release_if,
         metadata=dict(job.metadata),
         deadline_seconds=job.deadline_seconds,
         inputs=unfinished(inputs),

@@ -130,6 +130,7 @@ class Job:
     eta_seconds: float | None = None
     queue_position: int | None = None
     unserved_class: str | None = None
+    release_if: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class NewJob:
 
     Attributes:
         inputs: ids of unfinished jobs that must succeed before this one may start.
+        release_if: what must hold for what it makes to be handed out.
     """
 
     tenant_id: str
@@ -149,3 +151,4 @@ class NewJob:
     deadline_seconds: float | None = None
     inputs: tuple[str, ...] = ()
     retry_of: str | None = None
+    release_if: dict[str, Any] | None = None

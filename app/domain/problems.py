@@ -155,6 +155,10 @@ class JobFailure(Problem):
         return cls.input_failed(f"job {job_id} ended as {state}, {why}")
 
     @classmethod
+    def not_released(cls, why: str) -> "JobFailure":
+        return cls(why, code="not_released", param="release_if")
+
+    @classmethod
     def crash_loop(cls, crashes: int) -> "JobFailure":
         return cls(
             f"Its worker died {crashes} times with no progress in between.", code="crash_loop"

@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from models.classifiers.spec import ClassifierSpec
 from models.embeddings.spec import Columns
-from models.evaluation.spec import EvaluateSpec
+from models.evaluation.spec import EvaluateSpec, ReleaseSpec
 from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
 from models.spec import Spec
 
@@ -65,6 +65,7 @@ __all__ = [
     "EvaluateSpec",
     "IngestSpec",
     "JobSpec",
+    "ReleaseSpec",
     "SampleSpec",
     "parse_spec",
 ]

@@ -41,6 +41,7 @@ class Claim:
     Attributes:
         earlier: results of the job's finished tasks, by stage code, in shard order.
         inputs: what the spec's ids stand for: ``{"dataset": manifest, "generator": …, "mix": […]}``.
+        release_if: what must hold for the job's rows and models to be handed out.
     """
 
     lease: Lease
@@ -58,6 +59,7 @@ class Claim:
     earlier: dict[str, list[dict[str, Any]]]
     inputs: dict[str, Any]
     seconds_left: float | None
+    release_if: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Effects:
         plan: tasks of the stage that this one plans.
         dataset: manifest and statistics of the dataset that an `ingest` job makes.
         summary: merged into ``job.result``.
+        withheld: why the job hands out nothing more; it ends as failed, with the artifacts it has.
     """
 
     result: dict[str, Any] = field(default_factory=dict)
@@ -119,3 +122,4 @@ class Effects:
     dataset: dict[str, Any] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    withheld: str | None = None

@@ -43,6 +43,7 @@ def _view(
         created_at=row["created_at"],
         version=row["version"],
         evaluate=row["evaluate"],
+        release_if=row["release_if"],
         metadata=row["metadata"],
         blocked_by=blocked_by,
         cancel_requested=row["cancel_requested_at"] is not None,

@@ -43,6 +43,7 @@ class Jobs:
                 spec=new.spec,
                 seed=new.seed,
                 evaluate=new.evaluate,
+                release_if=new.release_if,
                 metadata=dict(new.metadata),
                 state=JobState.QUEUED,
                 version=0,

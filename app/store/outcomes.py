@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from app.domain.jobs import JobState
-from app.domain.problems import Problem
+from app.domain.problems import JobFailure, Problem
 from app.domain.tasks import Effects, NewTask, TaskState
 from app.store.artifacts import Artifacts
 from app.store.datasets import Datasets
@@ -39,6 +39,10 @@ def succeed(work: Work, held: Held, effects: Effects) -> bool:
         ended_at=work.now(),
     )
     _publish(work, job, effects)
+    if effects.withheld is not None:
+        # The stages that would hand out the rest never run: there is nothing of it to be found.
+        end_job(work, job, JobState.FAILED, JobFailure.not_released(effects.withheld))
+        return True
     _plan(work, job, task["stage"], effects.plan)
     _advance(work, job, task["stage_index"])
     return True

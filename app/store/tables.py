@@ -112,6 +112,7 @@ jobs = Table(
     Column("spec", Document, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("evaluate", Document),
+    Column("release_if", Document),
     Column("metadata", Document, nullable=False),
     Column("state", String(20), nullable=False),
     # Grows with every visible change; the events of a job are numbered by it.

@@ -173,6 +173,7 @@ class Tasks:
             earlier=self._earlier(job.id, task["stage_index"]),
             inputs=inputs,
             seconds_left=leases.seconds_left(self._work, job.row["deadline_at"]),
+            release_if=job.row["release_if"],
         )
 
     def _lease(self, task: RowMapping, worker_id: str, lease_seconds: float) -> None:

@@ -156,7 +156,9 @@ def _two_samples(
         reason = f"{n} rows a side can be compared, class by class; {FEWEST_ROWS} are needed"
         return [_figure(name, n, reason=reason) for name in _LABELS]
     # Of all three sides, so that what synthetic rows have too much of is seen as well.
-    projection = PCA(components, random_state=seed).fit(np.concatenate([made, real, reference]))
+    projection = PCA(components, random_state=seed % 2**32).fit(
+        np.concatenate([made, real, reference])
+    )
     z_made, z_real, z_reference = (projection.transform(x) for x in (made, real, reference))
     near, expected = (vars(neighbourhoods(real, x)) for x in (made, reference))
     told, told_reference = (two_sample_test(z, z_real) for z in (z_made, z_reference))

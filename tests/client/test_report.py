@@ -72,3 +72,33 @@ def test_the_report_of_a_classifier_is_read_too():
 def test_a_report_of_another_format_is_refused():
     with pytest.raises(CultivarError, match="cultivar-report/9"):
         Report({"schema": "cultivar-report/9"})
+
+
+def figure(name, value, reference):
+    return {"name": name, "label": name, "value": value, "reference": reference}
+
+
+MEASURED = {
+    "release": {"granted": False, "sentence": "Withheld, for <b> failed."},
+    "fidelity": {
+        "figures": [
+            figure("frechet_distance", None, None),
+            figure("coverage", 0.913, 0.95),
+            figure("copy_share", 0.0, 0.0),
+            figure("recall", 0.5, 0.5),
+        ]
+    },
+}
+
+
+def test_fidelity_is_a_line_and_what_is_withheld_comes_right_after_the_verdict():
+    text = str(Report(EVALUATION | MEASURED))
+    line = "How real and how new (in brackets: a perfect generator): coverage 0.913 (0.95), copies 0 (0)."
+    assert line in text
+    assert text.index("Withheld") < text.index("Recall by training rows") < text.index(line)
+    assert "Withheld, for &lt;b&gt; failed." in Report(EVALUATION | MEASURED)._repr_html_()
+
+
+def test_a_report_of_a_service_that_did_not_measure_fidelity_is_read():
+    for data in (EVALUATION, EVALUATION | {"fidelity": None, "release": None}):
+        assert "How real" not in str(Report(data))

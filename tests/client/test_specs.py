@@ -6,7 +6,16 @@ from pydantic import ValidationError
 from app.api.schemas.job import JobRequest
 from app.domain.specs import parse_spec
 from cultivar._operations import Order
-from cultivar.specs import Classifier, EvaluateSpec, Gelda, NameVectors, PlanSpec, Sample, parse
+from cultivar.specs import (
+    Classifier,
+    EvaluateSpec,
+    Gelda,
+    NameVectors,
+    PlanSpec,
+    ReleaseSpec,
+    Sample,
+    parse,
+)
 from cultivar.specs._requests import PLAN_FIELDS
 
 DATASET = "ds_" + "0" * 32
@@ -100,3 +109,20 @@ def test_a_spec_can_be_read_from_json():
     )
     with pytest.raises(ValueError, match="glass"):
         parse({"kind": "glass"})
+
+
+def test_conditions_of_release_belong_to_the_job():
+    spec = Gelda(dataset=DATASET, release_if={"min_gain_low": 0, "max_copy_share": 0})
+    body = Order().body(spec)
+    assert body["release_if"] == {"min_gain_low": 0, "max_copy_share": 0}
+    assert "release_if" not in body["spec"]
+    assert Order(release_if={"max_c2st": 0.7}).body(spec)["release_if"] == {"max_c2st": 0.7}
+    assert Order(release_if=ReleaseSpec(min_gain=1)).body(spec)["release_if"] == {"min_gain": 1}
+    assert "release_if" not in Order().body(Gelda(dataset=DATASET))
+
+
+def test_an_unknown_condition_is_refused_before_anything_is_sent():
+    with pytest.raises(ValueError, match="min_luck"):
+        Order(release_if={"min_luck": 1}).body(Gelda(dataset=DATASET))
+    with pytest.raises(ValueError, match="release_if"):
+        Sample(generator=JOB, per_class=5, release_if={"min_gain": 1})

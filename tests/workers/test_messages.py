@@ -41,6 +41,7 @@ CLAIM = Claim(
     earlier={"train": [{"config": {"dim": 3}}]},
     inputs={},
     seconds_left=12.5,
+    release_if={"max_copy_share": 0.0},
 )
 EFFECTS = Effects(
     result={"a": 0.1},
@@ -48,6 +49,7 @@ EFFECTS = Effects(
     artifacts=(NewArtifact("x.npz", "cd" * 32, 7, "application/x-npz"),),
     generator=NewModel({"config.json": {"sha256": "ef" * 32, "bytes": 1}}, {"method": "gelda"}),
     counts={"generated": 3},
+    withheld="It gains too little.",
 )
 
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from app.api.schemas.base import Body, View
 from app.api.schemas.problem import ProblemView
 from app.domain.jobs import JobState
-from app.domain.specs import EvaluateSpec, JobSpec
+from app.domain.specs import EvaluateSpec, JobSpec, ReleaseSpec
 
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 MetadataValue = Annotated[str, Field(max_length=512)]
@@ -25,6 +25,10 @@ class JobRequest(Body):
 
     evaluate: EvaluateSpec = EvaluateSpec()
     """How the job measures itself; ignored by `sample`."""
+
+    release_if: ReleaseSpec | None = None
+    """What must hold for a `gelda` job to hand out rows, generator and classifier. Where something does
+    not, the job fails with `not_released` and only its report can be read."""
 
     deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     """How long after its creation the job may still run."""
@@ -69,6 +73,9 @@ class JobView(View):
 
     seed: int
     evaluate: dict[str, Any] | None
+    release_if: dict[str, Any] | None
+    """What must hold for its rows and models to be handed out."""
+
     metadata: dict[str, str]
     blocked_by: list[str]
     """Unfinished jobs that must succeed before this one starts."""
@@ -145,6 +152,7 @@ class ValidationView(View):
     spec: dict[str, Any]
     seed: int
     evaluate: dict[str, Any] | None
+    release_if: dict[str, Any] | None
     deadline_seconds: float | None
     metadata: dict[str, str]
     inputs: list[InputView]

@@ -14,7 +14,7 @@ from cultivar._operations import Arrays, Order, Paths
 from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
 from cultivar._settings import resolve
 from cultivar._transport import AsyncTransport
-from cultivar.specs import EvaluateSpec, Spec
+from cultivar.specs import EvaluateSpec, ReleaseSpec, Spec
 
 if TYPE_CHECKING:
     from cultivar._local import LocalServer
@@ -152,9 +152,10 @@ class AsyncJobs:
         evaluate: EvaluateSpec | bool | None = None,
         deadline_seconds: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        release_if: ReleaseSpec | Mapping[str, float] | None = None,
     ) -> AsyncJob:
         """Ask for a job and return at once; see `Client`'s `jobs.create`."""
-        body = Order(seed, evaluate, deadline_seconds, metadata).body(spec)
+        body = Order(seed, evaluate, deadline_seconds, metadata, release_if).body(spec)
         record = await self._client.run(operations.post(JobRecord, "/v1/jobs", body))
         return AsyncJob(self._client, record)
 

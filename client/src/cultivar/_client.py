@@ -13,7 +13,7 @@ from cultivar._operations import Arrays, Order, Paths
 from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
 from cultivar._settings import resolve
 from cultivar._transport import SyncTransport
-from cultivar.specs import EvaluateSpec, Spec
+from cultivar.specs import EvaluateSpec, ReleaseSpec, Spec
 
 if TYPE_CHECKING:
     from cultivar._local import LocalServer
@@ -177,6 +177,7 @@ class Jobs:
         evaluate: EvaluateSpec | bool | None = None,
         deadline_seconds: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        release_if: ReleaseSpec | Mapping[str, float] | None = None,
     ) -> Job:
         """Ask for a job and return at once.
 
@@ -186,8 +187,10 @@ class Jobs:
             evaluate: how the job measures itself; False leaves it out.
             deadline_seconds: how long after now the job may still run.
             metadata: labels of one's own, to find the job by.
+            release_if: what must hold for a `Gelda` job to hand out anything but its report, e.g.
+                ``{"min_gain_low": 0, "max_copy_share": 0}``; by default the spec's.
         """
-        body = Order(seed, evaluate, deadline_seconds, metadata).body(spec)
+        body = Order(seed, evaluate, deadline_seconds, metadata, release_if).body(spec)
         return Job(self._client, self._client.run(operations.post(JobRecord, "/v1/jobs", body)))
 
     def get(self, job_id: str) -> Job:

@@ -17,7 +17,7 @@ from cultivar._progress import transfer
 from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Record, Upload
 from cultivar._uploading import as_npz, format_of, upload_file
 from cultivar.specs._base import Part
-from cultivar.specs._generated import EvaluateSpec
+from cultivar.specs._generated import EvaluateSpec, ReleaseSpec
 
 R = TypeVar("R", bound=Record)
 
@@ -33,16 +33,20 @@ class Order:
     evaluate: EvaluateSpec | bool | None = None
     deadline_seconds: float | None = None
     metadata: Mapping[str, str] | None = None
+    release_if: ReleaseSpec | Mapping[str, float] | None = None
 
     def body(self, spec: Part) -> dict[str, Any]:
-        """Return the request; `seed` and `evaluate` may come with the spec."""
+        """Return the request; `seed`, `evaluate` and `release_if` may come with the spec."""
         seed = getattr(spec, "seed", None) if self.seed is None else self.seed
         given = getattr(spec, "evaluate", None) if self.evaluate is None else self.evaluate
         evaluate = EvaluateSpec(enabled=given) if isinstance(given, bool) else given
+        gate = getattr(spec, "release_if", None) if self.release_if is None else self.release_if
+        release_if = None if gate is None else ReleaseSpec.model_validate(gate)
         body = {
             "spec": spec.to_json(),
             "seed": seed,
             "evaluate": evaluate.to_json() if evaluate is not None else None,
+            "release_if": release_if.to_json() if release_if is not None else None,
             "deadline_seconds": self.deadline_seconds,
             "metadata": dict(self.metadata) if self.metadata else None,
         }

@@ -33,6 +33,7 @@ class JobRecord(Record):
     spec: dict[str, Any] = {}
     seed: int | None = None
     evaluate: dict[str, Any] | None = None
+    release_if: dict[str, Any] | None = None
     metadata: dict[str, str] = {}
     blocked_by: tuple[str, ...] = ()
     steps: tuple[Progress, ...] = ()

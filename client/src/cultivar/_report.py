@@ -85,6 +85,7 @@ class Report:
         drawn = [line.rstrip() for line in screen.getvalue().splitlines()]
         parts = [_wrapped(text) for text in (self.verdict, *self._read.details)]
         parts.append("\n".join(line for line in drawn if line))
+        parts += [_wrapped(text) for text in self._read.notes]
         parts += [_wrapped(f"Note: {caveat}") for caveat in self.caveats]
         return "\n\n".join(parts)
 
@@ -96,7 +97,7 @@ class Report:
             for row in self.rows
         )
         details = "".join(f"<p>{escape(text)}</p>" for text in self._read.details)
-        notes = "".join(f"<li>{escape(text)}</li>" for text in self.caveats)
+        notes = "".join(f"<li>{escape(text)}</li>" for text in (*self._read.notes, *self.caveats))
         return (
             f"<p><b>{escape(self.verdict)}</b></p>{details}"
             f"<table><tr>{heads}<th>gain over it [95 %]</th></tr>{lines}</table><ul>{notes}</ul>"
@@ -109,7 +110,8 @@ class _Evaluation:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._data = data
         self.verdict: str = data["verdict"]["sentence"]
-        self.details: Sequence[str] = data["verdict"]["details"]
+        self.details: Sequence[str] = (*_released(data), *data["verdict"]["details"])
+        self.notes: Sequence[str] = tuple(_fidelity(data))
         self.helps: bool | None = data["verdict"]["helps"]
         self.columns: tuple[str, ...] = tuple(data["table"]["columns"])
 
@@ -125,6 +127,7 @@ class _Classifier:
 
     columns = ("accuracy", "balanced_accuracy", "many", "medium", "few")
     details: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._data = data
@@ -138,6 +141,35 @@ class _Classifier:
             percent = tuple(None if value is None else 100 * value for value in values)
             interval = self._data["interval"] if name == "real" else None
             yield Row(name, percent, _lead(interval, "mean", 100.0))
+
+
+SHOWN = {
+    "frechet_distance": "Fréchet distance",
+    "coverage": "coverage",
+    "c2st": "C2ST",
+    "nearest_ratio": "distance to training rows",
+    "copy_share": "copies",
+}
+"""The figures of fidelity and novelty that a line has room for; `data` has all of them."""
+
+
+def _released(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was judged; reports of older services have no such thing."""
+    release = data.get("release")
+    if release:
+        yield release["sentence"]
+
+
+def _fidelity(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line of figures, each with what a perfect generator would get."""
+    found = {one["name"]: one for one in (data.get("fidelity") or {}).get("figures", ())}
+    told = [
+        f"{label} {found[name]['value']:.3g} ({found[name]['reference']:.3g})"
+        for name, label in SHOWN.items()
+        if name in found and found[name]["value"] is not None
+    ]
+    if told:
+        yield f"How real and how new (in brackets: a perfect generator): {', '.join(told)}."
 
 
 def _lead(

@@ -338,3 +338,27 @@ def test_an_input_of_another_tenant_is_not_found(store: Store, lab: Any) -> None
         other = tx.tenants.create("other").id
     with pytest.raises(NotFound):
         lab.job("ingest", tenant=other, inputs=(first.id,))
+
+
+def test_a_job_that_is_withheld_ends_with_its_report_and_runs_no_further_stage(lab: Any) -> None:
+    job, _ = lab.gelda_in_shards(0)
+    evaluate = lab.claimed()
+    assert lab.succeed(evaluate, Effects(artifacts=(FILE,), withheld="It gains too little."))
+    ended = lab.see(job.id)
+    assert (ended.state, ended.error["code"]) == (JobState.FAILED, "not_released")
+    assert ended.ended_at is not None
+    assert lab.events(job.id)[-1] == "job.failed"
+    assert lab.claim() is None
+    with lab.store.read() as tx:
+        assert len(tx.artifacts.list(lab.tenant, job.id)) == 1
+    # A second word about the same task comes too late.
+    with pytest.raises(LeaseLost):
+        lab.succeed(evaluate, Effects(generator=MODEL))
+
+
+def test_a_cancel_before_it_is_withheld_wins(lab: Any) -> None:
+    job, _ = lab.gelda_in_shards(0)
+    evaluate = lab.claimed()
+    lab.cancel(job.id)
+    assert not lab.succeed(evaluate, Effects(artifacts=(FILE,), withheld="No."))
+    assert lab.see(job.id).state is JobState.CANCELED

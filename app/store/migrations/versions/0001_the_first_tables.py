@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("spec", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("evaluate", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("release_if", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("metadata", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),

@@ -9,12 +9,15 @@ from typing import Any
 
 from cultivar import specs
 from cultivar._client import Client
-from cultivar._exceptions import ConfigurationError
+from cultivar._exceptions import ConfigurationError, JobFailed
 from cultivar._handles import Job
 from cultivar._progress import stderr
 from cultivar.specs._requests import KINDS
 
 Command = Callable[[], None]
+
+NOT_RELEASED = "not_released"
+"""Code of a job whose conditions of release did not hold."""
 
 _NO_DATASET = f"ds_{0:032x}"
 """Stands for a dataset that is still a file, while the rest of the spec is looked at."""
@@ -36,6 +39,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--multiply", type=float, metavar="F", help="F synthetic rows a real one")
     parser.add_argument("--seed", type=int, help="everything random follows from it")
     parser.add_argument("--no-evaluate", action="store_true", help="no controls, no report")
+    parser.add_argument(
+        "--release-if",
+        action="append",
+        default=[],
+        metavar="CONDITION=VALUE",
+        help="gelda: hand nothing out unless it holds, as in min_gain_low=0 or max_copy_share=0",
+    )
     parser.add_argument("--spec", type=Path, help="JSON file with the spec; options win over it")
     parser.add_argument(
         "--set",
@@ -66,7 +76,12 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.detach:
         print(job.id)
         return
-    job.wait()
+    try:
+        job.wait()
+    except JobFailed as error:
+        if error.code == NOT_RELEASED:  # its report says why, and by how much
+            _tell(job, arguments)
+        raise
     _tell(job, arguments)
 
 
@@ -98,7 +113,7 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("dataset", "generator", "mix", "raise_to", "per_class", "match", "multiply", "seed")
     given = {name: getattr(arguments, name) for name in names}
     fields.update({name: value for name, value in given.items() if value is not None})
-    for text in arguments.set:
+    for text in [*arguments.set, *(f"release_if.{one}" for one in arguments.release_if)]:
         path, value = _pair(text)
         *parents, last = path.split(".")
         inner = fields

@@ -489,6 +489,57 @@ class GeldaSpec(Part):
     """File format."""
 
 
+class ReleaseSpec(Part):
+    """What must hold, on validation rows, for a job to hand out rows, generator and classifier.
+    Every condition that is given must hold; one that cannot be measured does not. At least
+    one is needed. The report can be read in either case.
+    """
+
+    min_gain: Annotated[float, Field(ge=-100, le=100)] | None = None
+    """Points that the head gains over real rows alone, by the metric of `evaluate`."""
+
+    min_gain_low: Annotated[float, Field(ge=-100, le=100)] | None = None
+    """Points at the lower end of the gain's 95 % interval. Validation has chosen the settings,
+    so a gain on it is a little flattered: ask for more than 0 where that matters.
+    """
+
+    max_copy_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of synthetic rows that are training rows; 0 allows none."""
+
+    max_near_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of synthetic rows nearer to a training row than all but 5 % of held-out rows are;
+    new rows would have 0.05.
+    """
+
+    min_nearest_ratio: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Median distance to the nearest training row, as a multiple of held-out rows' own; new rows
+    would have 1, copies 0.
+    """
+
+    max_nearest_ratio: Annotated[float, Field(ge=0, le=100)] | None = None
+    """The same from above: rows far from all that is real."""
+
+    max_frechet_ratio: Annotated[float, Field(le=1000000, gt=0)] | None = None
+    """Fréchet distance to held-out rows, as a multiple of further real rows' own."""
+
+    max_c2st: Annotated[float, Field(ge=0.5, le=1)] | None = None
+    """How often a classifier may tell synthetic from held-out rows; 0.5 is chance."""
+
+    min_precision: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of synthetic rows among the real ones (Kynkäänniemi et al. 2019)."""
+
+    min_recall: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of held-out rows among the synthetic ones (Kynkäänniemi et al. 2019)."""
+
+    min_density: Annotated[float, Field(ge=0, le=100)] | None = None
+    """How densely synthetic rows lie among real ones (Naeem et al. 2020); new rows would have
+    about 1.
+    """
+
+    min_coverage: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of held-out rows with a synthetic row nearby (Naeem et al. 2020)."""
+
+
 class SampleSpec(Part):
     """Draw more from a generator that a job has trained, or is about to train."""
 

@@ -11,6 +11,7 @@ from cultivar.specs._generated import (
     EvaluateSpec,
     GeldaSpec,
     PlanSpec,
+    ReleaseSpec,
     SampleSpec,
 )
 
@@ -65,6 +66,9 @@ class Planned(Part):
 
 class Gelda(Planned, Evaluated, GeldaSpec):
     """Train a conditional latent diffusion model on a dataset and draw from it."""
+
+    release_if: ReleaseSpec | None = Field(default=None, exclude=True)
+    """What must hold for rows, generator and classifier to be handed out."""
 
 
 class Sample(Planned, Request, SampleSpec):
