@@ -21,6 +21,7 @@ from app.domain.problems import (
     TooLarge,
     UnsupportedMedia,
 )
+from models.spec import CONTRADICTION
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
@@ -95,6 +96,9 @@ def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     more = f" ({len(others)} more at fault)" if others else ""
     if chosen["type"] == "extra_forbidden":
         return Invalid(f"There is no such field here{more}.", code="unknown_field", param=param)
+    if chosen["type"].startswith(CONTRADICTION):
+        code = chosen["type"].removeprefix(CONTRADICTION)
+        return Invalid(f"{chosen['msg']}.", code=code, param=param)
     return Invalid(f"{_sentence(chosen)[:_LONGEST_DETAIL]}{more}.", param=param)
 
 

@@ -1,10 +1,10 @@
 """Specs of heads on latents, and of the `classifier` job."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from models.spec import Spec
+from models.spec import Spec, contradiction
 
 
 class UploadedHead(Spec):
@@ -33,7 +33,8 @@ class HeadSpec(Spec):
     0.7 I. `kernel` only; where the job has no vectors of meaning it is a linear layer."""
 
     initial: UploadedHead | None = None
-    """A head that came with the embeddings: training starts at it, and the penalty pulls towards it."""
+    """A head that came with the embeddings: training starts at it, and the penalty pulls towards it.
+    `linear` and `kernel` only."""
 
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
@@ -59,6 +60,17 @@ class HeadSpec(Spec):
 
     hidden: Annotated[int, Field(ge=8, le=8192)] = 256
     """Width of the hidden layer of an `mlp` head, in units."""
+
+    @model_validator(mode="after")
+    def _initial_head_is_linear(self) -> Self:
+        if self.initial is not None and self.head not in ("linear", "kernel"):
+            raise contradiction(
+                "initial_head_mismatch",
+                f"A head that came with the embeddings is linear: training of a {self.head} head "
+                "cannot start at it",
+                "initial",
+            )
+        return self
 
 
 class ClassifierSpec(Spec):

@@ -26,6 +26,11 @@ class PreparationSpec(Spec):
     normalise: bool = False
     """Bring every row to the same length: root mean square 1."""
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether embeddings come out as they went in."""
+        return self == PreparationSpec(standardise=False)
+
 
 class AdapterSpec(Spec):
     """The trainable stack on Z^(0) below the head: residual MLP blocks (stated: a light adapter)."""
