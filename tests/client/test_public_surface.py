@@ -1,6 +1,8 @@
 """The package's public names are one sorted list, and importing it needs nothing of the server."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import cultivar
 from cultivar import _exceptions, specs
 
 SOURCE = Path(cultivar.__file__).parent
+
+IN_PROCESS = SOURCE / "sklearn" / "_in_process.py"
+"""Runs the method in the caller's own process, by the server's packages, and is loaded only then."""
 
 
 @pytest.mark.parametrize("module", [cultivar, specs])
@@ -42,7 +47,9 @@ def test_the_docstring_of_the_errors_draws_every_class():
             assert f"{name} " in drawn + " " or f"{name}\n" in drawn, name
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(set(SOURCE.rglob("*.py")) - {IN_PROCESS}), ids=lambda path: path.name
+)
 def test_the_client_imports_nothing_of_the_server(path):
     roots = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -51,6 +58,15 @@ def test_the_client_imports_nothing_of_the_server(path):
         elif isinstance(node, ast.ImportFrom):
             roots.add((node.module or "").split(".")[0])
     assert roots & {"app", "workers", "models"} == set()
+
+
+def test_what_needs_the_server_is_loaded_when_it_is_asked_for():
+    code = (
+        "import sys, cultivar; assert 'sklearn' not in sys.modules; import cultivar.sklearn; "
+        "print(*[name for name in ('models', 'app', 'workers', 'torch') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
 
 
 def test_numbers_of_retries_and_time_outs_stand_in_one_file():

@@ -73,6 +73,9 @@ class Client:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
 
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self  # a connection is shared, not copied, by whatever holds it and is copied
+
     def __enter__(self) -> Self:
         return self
 
