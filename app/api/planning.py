@@ -1,14 +1,14 @@
-"""What a job would do: its stages, and how many rows of each class it would make."""
+"""What a job would do: its stages, and how many rows of each class, or cell, it would make."""
 
-from collections.abc import Mapping
-
+from app.api.fitting import check_fit
+from app.api.known_rows import KnownRows, of_dataset, of_generator
 from app.api.schemas.job import JobPlan, StageView
 from app.domain.jobs import PIPELINES
 from app.domain.problems import Invalid
 from app.domain.specs import SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
-from models.gelda.spec import GeldaSpec
+from models.gelda.spec import GeldaSpec, PlanSpec
 
 
 def plan_of(
@@ -17,8 +17,9 @@ def plan_of(
     """Return the plan; ``requested`` is null while what it counts is still being made.
 
     Raises:
-        Invalid: ``unknown_class``, where the plan names a class that the dataset has not;
-            ``plan_too_large``.
+        Invalid: the spec does not fit its dataset (see `app.api.fitting`); ``unknown_class`` or
+            ``unknown_subdomain``, where the plan names one that is not there;
+            ``cells_need_subdomains``, ``too_many_cells``, ``plan_too_large``.
     """
     stages = [
         StageView(
@@ -27,32 +28,76 @@ def plan_of(
         for stage in PIPELINES[spec.kind]
     ]
     if isinstance(spec, ClassifierSpec):
-        return JobPlan(stages=stages, requested=None)
-    class_counts = _class_counts(tx, tenant_id, spec)
-    if class_counts is None:
-        return JobPlan(stages=stages, requested=None)
-    unknown = spec.plan.unknown_classes(class_counts)
+        return JobPlan(stages=stages, requested=None, cells=None)
+    rows = _known(tx, tenant_id, spec)
+    if rows is None:
+        return JobPlan(stages=stages, requested=None, cells=None)
+    _check_names(spec.plan, rows)
+    if rows.subdomains is None:
+        return JobPlan(stages=stages, requested=_by_class(spec.plan, rows), cells=None)
+    cells = _by_cell(spec.plan, rows, rows.subdomains)
+    requested = {name: sum(row.values()) for name, row in cells.items()}
+    return JobPlan(stages=stages, requested=requested, cells=cells)
+
+
+def _known(tx: Transaction, tenant_id: str, spec: GeldaSpec | SampleSpec) -> KnownRows | None:
+    """Return what is known of the rows that the plan counts; None while they are being made."""
+    if isinstance(spec, GeldaSpec):
+        dataset = tx.datasets.get(tenant_id, spec.dataset)
+        if dataset is None or dataset.manifest is None:
+            return None
+        check_fit(spec, dataset.manifest, dataset.stats or {})
+        return of_dataset(dataset.manifest, conditioned=spec.subdomains is not None)
+    by_id = spec.generator.startswith("gen_")
+    find = tx.generators.get if by_id else tx.generators.by_job
+    generator = find(tenant_id, spec.generator)
+    return of_generator(generator.config) if generator is not None else None
+
+
+def _check_names(plan: PlanSpec, rows: KnownRows) -> None:
+    field = "cells" if plan.cells is not None else "per_class"
+    if plan.cells is not None and rows.subdomains is None:
+        raise Invalid(
+            "The plan names cells, but the generator knows no subdomains.",
+            code="cells_need_subdomains",
+            param="spec.plan.cells",
+        )
+    unknown = plan.unknown_classes(rows.class_counts)
     if unknown:
         raise Invalid(
             f"The plan names {unknown[0]!r}, which is not a class of the dataset.",
             code="unknown_class",
-            param="spec.plan.per_class",
+            param=f"spec.plan.{field}",
         )
-    excess = spec.plan.too_large(class_counts)
+    foreign = plan.unknown_subdomains(rows.subdomains or ())
+    if foreign:
+        raise Invalid(
+            f"The plan names {foreign[0]!r}, which is not a subdomain of the dataset.",
+            code="unknown_subdomain",
+            param="spec.plan.cells",
+        )
+
+
+def _by_class(plan: PlanSpec, rows: KnownRows) -> dict[str, int]:
+    _check_size(plan.too_large(rows.class_counts))
+    return plan.counts(rows.class_counts)
+
+
+def _by_cell(
+    plan: PlanSpec, rows: KnownRows, subdomains: tuple[str, ...]
+) -> dict[str, dict[str, int]]:
+    if rows.cell_counts is None:
+        raise Invalid(
+            f"The dataset has {len(rows.class_counts):,} classes in {len(subdomains):,} subdomains, "
+            "more cells than a job can plan; at most 100,000 are counted.",
+            code="too_many_cells",
+            param="spec.subdomains",
+        )
+    classes = tuple(rows.class_counts)
+    _check_size(plan.cells_too_large(classes, subdomains, rows.cell_counts))
+    return plan.cell_counts(classes, subdomains, rows.cell_counts)
+
+
+def _check_size(excess: str | None) -> None:
     if excess:
         raise Invalid(excess, code="plan_too_large", param="spec.plan")
-    return JobPlan(stages=stages, requested=spec.plan.counts(class_counts))
-
-
-def _class_counts(
-    tx: Transaction, tenant_id: str, spec: GeldaSpec | SampleSpec
-) -> Mapping[str, int] | None:
-    if isinstance(spec, GeldaSpec):
-        dataset = tx.datasets.get(tenant_id, spec.dataset)
-        known = dataset.manifest if dataset is not None else None
-    else:
-        by_id = spec.generator.startswith("gen_")
-        find = tx.generators.get if by_id else tx.generators.by_job
-        generator = find(tenant_id, spec.generator)
-        known = generator.config if generator is not None else None
-    return (known or {}).get("class_counts")

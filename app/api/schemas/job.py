@@ -144,6 +144,10 @@ class JobPlan(View):
     requested: dict[str, int] | None
     """Rows to make by class, from the counts of all rows of the dataset; null where they are not known yet."""
 
+    cells: dict[str, dict[str, int]] | None
+    """The same by class and subdomain, from the rows that may be trained on; null in a job without
+    `subdomains`."""
+
 
 class ValidationView(View):
     """A dry run: the resolved request and its plan. Nothing was made."""

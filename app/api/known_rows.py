@@ -1,0 +1,53 @@
+"""The rows that a plan counts, as a dataset's manifest or a generator's configuration tells them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Real rows by class and cell.
+
+    Attributes:
+        class_counts: labelled rows a class, in the order of the classes.
+        subdomains: names, where the job or the generator is conditioned on them.
+        cell_counts: rows by class and subdomain, a cell of none left out; None where there are more
+            cells than are counted.
+    """
+
+    class_counts: Counts
+    subdomains: tuple[str, ...] | None = None
+    cell_counts: Mapping[str, Counts] | None = None
+
+
+def of_dataset(manifest: Mapping[str, Any], *, conditioned: bool) -> KnownRows | None:
+    """Return what ingest counted; without subdomains unless the job is conditioned on them.
+
+    None where cells are needed and the dataset was made before cells were counted.
+    """
+    if not conditioned:
+        return KnownRows(manifest["class_counts"])
+    if "cell_counts" not in manifest:
+        return None
+    return KnownRows(
+        manifest["class_counts"], tuple(manifest["subdomains"]), manifest["cell_counts"]
+    )
+
+
+def of_generator(config: Mapping[str, Any]) -> KnownRows:
+    """Return what a generator was trained on; its cells are numbered class · subdomains + subdomain."""
+    class_counts: Counts = config["class_counts"]
+    subdomains = tuple(config.get("subdomains") or ())
+    if not subdomains:
+        return KnownRows(class_counts)
+    width = len(subdomains)
+    cells = {
+        name: dict(zip(subdomains, config["cell_counts"][start : start + width], strict=True))
+        for name, start in zip(
+            class_counts, range(0, width * len(class_counts), width), strict=True
+        )
+    }
+    return KnownRows(class_counts, subdomains, cells)
