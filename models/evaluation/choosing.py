@@ -1,106 +1,158 @@
-"""What validation decides: temperature, share of the plan, and each rival's own setting."""
+"""What validation decides: the layer, then for every arm its own setting, all in the same way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from models.classifiers.spec import HeadSpec
-from models.classifiers.train import weight_decay
-from models.evaluation.controls import AUGMENTING, Added
+from models.evaluation.arms import ADJUSTED, METHOD, REAL, SAME_HEAD
+from models.evaluation.controls import Added
+from models.evaluation.data import Counts, Draw, EvaluationData
 from models.evaluation.metrics import Metric
-from models.evaluation.result import METHOD, Choice, Counts, Draw, EvaluationData, Trial
+from models.evaluation.rivals import applicable, trains
+from models.evaluation.settings import Axes, Choice, Setting, Trial, search
 from models.evaluation.spec import EvaluateSpec
-from models.evaluation.trainer import Progress, Trainer, items, share_of
-
-TUNED = "tuned_real"
-PENALTIES = (0.01, 0.1, 1.0, 10.0)
-"""Multiples of the head's penalty among which `val` chooses for real rows alone. Rows that balance
-classes make a strong prior on the head affordable; without them a weak one may do better."""
+from models.evaluation.trainer import Add, InitialHead, Progress, Trainer, items, share_of
+from models.gelda.spec import SamplerSpec
 
 
-def penalised(head: HeadSpec, factor: float, rows: int) -> HeadSpec:
-    """The head with its penalty multiplied; ``rows`` real ones set the default penalty."""
-    return head.model_copy(update={"weight_decay": min(1.0, factor * weight_decay(head, rows))})
+@dataclass(frozen=True)
+class Level:
+    """A place where latents are modelled: the real rows there, and the generator of them."""
+
+    data: EvaluationData
+    draw: Draw
+
+
+def axes_of(arm: str, head: HeadSpec, spec: EvaluateSpec, sampler: SamplerSpec) -> Axes:
+    """Return the candidates that an arm chooses among; the first of each stands unless beaten."""
+    axes: dict[str, tuple[float, ...]] = {}
+    if arm == METHOD:
+        axes["temperature"] = spec.temperatures
+        axes["guidance"] = spec.guidances or (sampler.guidance,)
+    if arm not in (REAL, ADJUSTED, SAME_HEAD):
+        axes["share"] = tuple(sorted(spec.shares, reverse=True))
+    axes["penalty"] = spec.penalties
+    if arm == ADJUSTED or (arm != REAL and head.loss == "logit_adjusted"):
+        axes["adjustment"] = spec.adjustments or (head.adjustment,)
+    return axes
+
+
+def starting_setting(axes: Axes) -> Setting:
+    """Return the first candidates: what stands where there is nothing to choose by."""
+    return Setting(**{name: candidates[0] for name, candidates in axes.items()})
 
 
 def choose(
-    data: EvaluationData,
-    draw: Draw,
+    levels: Mapping[int, Level],
     plan: Counts,
     *,
     head: HeadSpec,
     spec: EvaluateSpec,
+    sampler: SamplerSpec,
     seed: int,
+    initial: InitialHead | None = None,
     device: str = "cpu",
     on_progress: Progress = lambda _done, _total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Choice:
-    """Temperature and share by `val`: temperatures at the smallest share, then the other shares.
+    """Let `val` choose: the layer at first candidates, then each arm's setting by `search`.
 
-    Every control that adds rows chooses its share in the same way, on the same rows. Ties go to
-    the temperature named first and to the larger share. Without validation rows the first temperature and the whole plan stand.
+    Real rows alone choose penalty and adjustment as every arm does, so no arm's lead rests on a head
+    that was tuned for it alone. Without validation rows, or without a plan, first candidates stand.
 
     Args:
-        data: the parted real rows; `test` is not looked at.
-        draw: the trained generator.
-        plan: planned rows of each class.
+        levels: by layer l; of each the parted rows (`test` is not looked at) and the generator.
+        plan: planned rows of each cell.
         head: the head and its training.
-        spec: the candidates, controls, seeds and metric.
+        spec: the candidates, controls, seeds, metric and budget.
+        sampler: the spec's own solver.
         seed: the job's.
+        initial: weights and bias that came with the embeddings.
         device: where heads are trained.
         on_progress: called with heads trained and heads in all.
         should_stop: read every step; raises Interrupted.
     """
-    controls = [name for name in spec.controls if name in AUGMENTING]
-    penalties = PENALTIES if TUNED in spec.controls else ()
-    if not len(data.val.y) or not plan.sum():
-        return Choice(spec.temperatures[0], 1.0, dict.fromkeys(controls, 1.0))
-    trainer = Trainer(
-        data, head, seeds=spec.seeds, seed=seed, device=device,
-        on_progress=on_progress, should_stop=should_stop,
-    )  # fmt: skip
-    shares = list(spec.shares)
-    trainer.expected = spec.seeds * (
-        len(spec.temperatures) + len(shares) - 1 + len(controls) * len(shares) + len(penalties)
-    )
-    trials: list[Trial] = []
-
-    def attempt(
-        arm: str, temperature: float | None, share: float, add: Callable[[int], Added]
-    ) -> None:
-        value = float(np.mean(trainer.on_val(trainer.fit(add), spec.metric)))
-        trials.append(Trial(arm, temperature, share, value))
-
-    def drawn(temperature: float, share: float) -> Callable[[int], Added]:
-        labels, counters = items(share_of(plan, share))
-        x = np.asarray(draw(labels, counters, temperature), dtype=np.float32)
-        return lambda _seed: (x, labels)
-
-    smallest = min(shares)
-    for temperature in spec.temperatures:
-        attempt(METHOD, temperature, smallest, drawn(temperature, smallest))
-    best = max(trials, key=lambda trial: trial.value).temperature or spec.temperatures[0]
-    for share in shares:
-        if share != smallest:
-            attempt(METHOD, best, share, drawn(best, share))
-    for name in controls:
-        for share in shares:
-            attempt(name, None, share, trainer.augmented(name, share_of(plan, share)))
-    tuned = [_penalised_trial(trainer, penalty, spec.metric) for penalty in penalties]
-    return Choice(
-        best,
-        _best_share(trials, METHOD),
-        {name: _best_share(trials, name) for name in controls},
-        (*trials, *tuned),
-        max(tuned, key=lambda trial: trial.value).penalty or 1.0 if tuned else 1.0,
-    )
+    arms = [REAL, METHOD, *filter(trains, applicable(levels[min(levels)].data, head, spec))]
+    axes = {arm: axes_of(arm, head, spec, sampler) for arm in arms}
+    first = {arm: starting_setting(axes[arm]) for arm in arms}
+    if not len(levels[min(levels)].data.val.y) or not plan.sum():
+        return Choice(min(levels), first)
+    looks = sum(min(spec.budget, _points(candidates)) for candidates in axes.values())
+    heads = _Counted(on_progress, spec.seeds * (looks + len(levels) - 1))
+    trainers = {
+        layer: Trainer(
+            level.data, head, seeds=spec.seeds, seed=seed, initial=initial, device=device,
+            on_progress=heads.one_more, should_stop=should_stop,
+        )
+        for layer, level in levels.items()
+    }  # fmt: skip
+    validation = _Validation(levels, trainers, plan, spec.metric)
+    layer = min(levels)
+    if len(levels) > 1:
+        layer = max(levels, key=lambda one: validation.value(one, METHOD, first[METHOD]))
+    settings = {
+        arm: search(axes[arm], partial(validation.value, layer, arm), spec.budget) for arm in arms
+    }
+    heads.end()
+    return Choice(layer, settings, tuple(validation.trials))
 
 
-def _penalised_trial(trainer: Trainer, penalty: float, metric: Metric) -> Trial:
-    heads = trainer.fit(head=penalised(trainer.spec, penalty, len(trainer.data.train.y)))
-    return Trial(TUNED, None, 1.0, float(np.mean(trainer.on_val(heads, metric))), penalty)
+@dataclass
+class _Validation:
+    """The metric on `val` at any point, each looked at once."""
+
+    levels: Mapping[int, Level]
+    trainers: Mapping[int, Trainer]
+    plan: Counts
+    metric: Metric
+    trials: list[Trial] = field(default_factory=list)
+
+    def value(self, layer: int, arm: str, setting: Setting) -> float:
+        for trial in self.trials:
+            if (trial.layer, trial.arm, trial.setting) == (layer, arm, setting):
+                return trial.value
+        trainer = self.trainers[layer]
+        add = adding(arm, trainer, self.levels[layer].draw, self.plan, setting)
+        found = float(np.mean(trainer.on_val(trainer.fit(arm, setting, add), self.metric)))
+        self.trials.append(Trial(arm, layer, setting, found))
+        return found
 
 
-def _best_share(trials: Sequence[Trial], arm: str) -> float:
-    """Ties go to more rows: the control's usual form, and the plan that was asked for."""
-    return max((t for t in trials if t.arm == arm), key=lambda t: (t.value, t.share)).share
+@dataclass
+class _Counted:
+    """Progress over several trainers: heads trained of all that the search may train."""
+
+    tell: Progress
+    total: int
+    done: int = 0
+    _last: int = 0
+
+    def one_more(self, done: int, _expected: int) -> None:
+        # A trainer counts its own; another one starts again from its first.
+        self.done += done - self._last if done > self._last else done
+        self._last = done
+        self.tell(min(self.done, self.total), self.total)
+
+    def end(self) -> None:
+        self.tell(self.total, self.total)
+
+
+def _points(axes: Axes) -> int:
+    return 1 + sum(len(candidates) - 1 for candidates in axes.values())
+
+
+def adding(
+    arm: str, trainer: Trainer, draw: Draw, plan: Counts, setting: Setting
+) -> Add | Added | None:
+    """Return what an arm adds at a setting, by seed or always the same; None for real rows alone."""
+    if arm in (REAL, ADJUSTED, SAME_HEAD):
+        return None
+    counts = share_of(plan, setting.share)
+    if arm != METHOD:
+        return trainer.augmented(arm, counts)
+    cells, counters = items(counts)
+    x = np.asarray(draw(cells, counters, setting), dtype=np.float32)
+    return x, cells // trainer.data.parts_a_class

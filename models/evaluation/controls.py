@@ -124,10 +124,13 @@ def _shared_gaussian(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Class means, and the root R of the pooled within-class covariance: noise @ R has it."""
     means = _class_means(x, y, n_classes)
-    residuals = x - means[y]
-    freedom = max(1, len(y) - len(np.unique(y)))
+    return means, shared_root(x - means[y], max(1, len(y) - len(np.unique(y))))
+
+
+def shared_root(residuals: Latents, freedom: int) -> npt.NDArray[np.float64]:
+    """Return R, dim × dim, such that noise @ R has the covariance of the residuals."""
     covariance = residuals.T @ residuals / freedom
     # Fewer rows than dimensions, or a constant column, leave it singular: lift it a little.
     lift = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     lower = np.linalg.cholesky(covariance + lift * np.eye(len(covariance)))
-    return means, np.asarray(lower.T, dtype=np.float64)
+    return np.asarray(lower.T, dtype=np.float64)

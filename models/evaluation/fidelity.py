@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
+from models.evaluation.data import EvaluationData, LabelledRows, Latents
 from models.evaluation.figure import FEWEST_ROWS, Direction, Figure
 from models.evaluation.matching import Matched, match, match_two
 from models.evaluation.novelty import Near, histogram, nearest_distances, novelty_figures
-from models.evaluation.result import EvaluationData, LabelledRows, Latents
 from models.evaluation.two_samples import (
     NEIGHBOURS,
     frechet_distance,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from models.evaluation.result import EvaluationData, Labels, Latents
+from models.evaluation.data import EvaluationData, Labels, Latents
 
 CLASSES_SHOWN = 8
 """More colours than this are not told apart; the rest is grey."""

@@ -1,6 +1,7 @@
 """`report.html`: the report on one page that needs nothing beside it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -8,7 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from models.evaluation import plots
+from models.evaluation.arms import METHOD
 from models.evaluation.latent_map import LatentMap
+from models.evaluation.settings import Setting
 from models.evaluation.verdict import signed
 
 
@@ -32,6 +35,7 @@ def render(report: Mapping[str, Any], latents: LatentMap | None = None) -> str:
         # The figures are our own SVG, in which matplotlib has escaped every name.
         figures={name: Markup(svg) for name, svg in figures.items() if svg},  # noqa: S704 - as said
         best=_best_values(report),
+        chosen=plots.in_words(report["choice"]["settings"].get(METHOD, asdict(Setting()))),
     )
 
 

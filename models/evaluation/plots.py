@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from models.evaluation.arms import METHOD, REAL
 from models.evaluation.latent_map import LatentMap
-from models.evaluation.result import METHOD
 from models.evaluation.svg import FAINT, INK, figure_svg
 from models.evaluation.verdict import signed
 
@@ -227,23 +227,20 @@ def _smoothed(steps: Sequence[float], losses: Sequence[float]) -> tuple[Any, Any
 
 
 def choice(report: Mapping[str, Any]) -> str | None:
-    """What validation saw of each setting, what it took filled; None if nothing was tried."""
+    """What validation saw of GeLDA's settings and of real rows', what it took filled; None if nothing."""
     found = report["choice"]
-    trials = found["trials"][::-1]
+    trials = [t for t in found["trials"] if t["arm"] in (METHOD, REAL)][::-1]
     if not trials:
         return None
     labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
 
     def draw(axes: Axes) -> None:
         for place, trial in enumerate(trials):
-            own = trial["arm"] == METHOD
-            share = found["share"] if own else found["control_shares"].get(trial["arm"], 1.0)
             taken = (
-                trial["share"] == share
-                and trial["temperature"] in (None, found["temperature"])
-                and trial["penalty"] in (None, found["penalty"])
+                trial["setting"] == found["settings"][trial["arm"]]
+                and trial["layer"] == found["layer"]
             )
-            colour = "#1f9d7a" if own else FAINT
+            colour = "#1f9d7a" if trial["arm"] == METHOD else FAINT
             axes.plot(
                 100 * trial["value"], place, "o", ms=7, color=colour, mew=1.6,
                 mfc=colour if taken else "none",
@@ -262,7 +259,22 @@ def choice(report: Mapping[str, Any]) -> str | None:
 
 def _trial_label(trial: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     name = shorten(labels.get(trial["arm"], trial["arm"]), 28)
-    if trial["penalty"] is not None:
-        return f"{name}, × {trial['penalty']:g}"
-    heat = "" if trial["temperature"] is None else f", temperature {trial['temperature']:g}"
-    return f"{name}{heat}, {100 * trial['share']:g} % of the plan"
+    return f"{name}: {in_words(trial['setting'])}" + (
+        f", layer {trial['layer']}" if trial["layer"] else ""
+    )
+
+
+def in_words(setting: Mapping[str, Any]) -> str:
+    """Return a setting of validation in a few words."""
+    words = [f"penalty × {setting['penalty']:g}"]
+    if setting["temperature"] is not None:
+        words = [
+            f"temperature {setting['temperature']:g}",
+            f"{100 * setting['share']:g} % of the plan",
+            *words,
+        ]
+    if setting["guidance"] not in (None, 1):
+        words.append(f"guidance {setting['guidance']:g}")
+    if setting["adjustment"] is not None:
+        words.append(f"τ {setting['adjustment']:g}")
+    return ", ".join(words)

@@ -6,9 +6,9 @@ Never on test rows: a result that is shown only where test liked it would be cho
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.evaluation.data import LabelledRows
 from models.evaluation.fidelity import Fidelity
 from models.evaluation.interval import Interval
-from models.evaluation.result import LabelledRows
 from models.evaluation.spec import ReleaseSpec
 from models.evaluation.verdict import too_little
 

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from models.evaluation.arms import METHOD, REAL
 from models.evaluation.caveats import caveats
+from models.evaluation.comparing import UNSEEN, unseen_cells, unseen_recall
 from models.evaluation.fidelity import Fidelity
 from models.evaluation.interval import DRAWS, Interval
 from models.evaluation.metrics import accuracy, balanced_accuracy, recalls, shot_groups
 from models.evaluation.release import Release
-from models.evaluation.result import METHOD, REAL, Result
+from models.evaluation.result import Result
 from models.evaluation.verdict import verdict
 
 SCHEMA = "cultivar-report/1"
 COLUMNS = ("all", "many", "medium", "few", "balanced")
+"""Of every report; one whose test rows are of unseen cells has `unseen` as well."""
 RULES = {
     "many": "more than 100 training rows",
     "medium": "20 to 100 training rows",
@@ -59,7 +62,7 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         "verdict": verdict(result),
         "release": context.release and context.release.as_json(),
         "table": {
-            "columns": list(COLUMNS),
+            "columns": _columns(result),
             "unit": "percent, mean over seeds",
             "groups": {
                 name: {"classes": len(labels), "rule": RULES[name]}
@@ -79,6 +82,7 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         ),
         "choice": result.choice.as_json() | {"metric": result.metric},
         "per_class": _per_class(result),
+        "per_cell": _per_cell(result),
         "fidelity": context.fidelity and context.fidelity.as_json(),
         "splits": _splits(result, context),
         "training": {"steps_and_losses": _thinned(context.history)},
@@ -102,6 +106,8 @@ def _table_row(result: Result, name: str) -> dict[str, Any]:
     for group, labels in shot_groups(result.data.train_counts).items():
         values[group] = balanced_accuracy(right, y, n_classes, labels)
     values["balanced"] = balanced_accuracy(right, y, n_classes)
+    if UNSEEN in _columns(result):
+        values[UNSEEN] = unseen_recall(result.data, right)
     return {
         "name": name,
         "label": arm.label,
@@ -119,7 +125,7 @@ def _comparison(result: Result, name: str) -> dict[str, Any]:
         "control": name,
         "label": result.arms[name].label,
         **_interval(main),
-        "columns": {column: _interval(found[column]) for column in COLUMNS},
+        "columns": {column: _interval(found[column]) for column in found},
     }
 
 
@@ -156,6 +162,32 @@ def _per_class(result: Result) -> list[dict[str, Any]]:
             "gain": _percent(float(after[label] - before[label])),
         }
         for label in range(n)
+    ]
+
+
+def _columns(result: Result) -> list[str]:
+    return [*COLUMNS, *([UNSEEN] if unseen_cells(result.data) is not None else [])]
+
+
+def _per_cell(result: Result) -> list[dict[str, Any]] | None:
+    """Recall a cell with test rows, seen and unseen; null where nothing is conditioned on them."""
+    data = result.data
+    if not data.subdomains:
+        return None
+    cells, n = data.cells(data.test), len(data.cell_counts)
+    before, after = (
+        recalls(result.correct(name), cells, n).mean(axis=0) for name in (REAL, METHOD)
+    )
+    return [
+        {
+            "class": data.classes[cell // data.parts_a_class],
+            "subdomain": data.subdomains[cell % data.parts_a_class],
+            "train_rows": int(data.cell_counts[cell]),
+            "test_rows": int((cells == cell).sum()),
+            "real": _percent(float(before[cell])),
+            "gelda": _percent(float(after[cell])),
+        }
+        for cell in np.unique(cells)
     ]
 
 

@@ -7,28 +7,40 @@ from pydantic import Field, model_validator
 from models.spec import Spec
 
 Control = Literal[
-    "tuned_real",
+    "logit_adjusted",
+    "same_head",
     "oversampling",
     "smote",
     "gaussian_1",
     "gaussian_2",
+    "gaussian_shrunk",
+    "cell_gaussian",
+    "cell_transport",
     "label_shift",
     "nearest_class_mean",
     "one_hot",
     "shuffled_vectors",
+    "no_subdomain",
 ]
 
 ALL_CONTROLS: tuple[Control, ...] = (
-    "tuned_real",
+    "logit_adjusted",
+    "same_head",
     "oversampling",
     "smote",
     "gaussian_1",
     "gaussian_2",
+    "gaussian_shrunk",
+    "cell_gaussian",
+    "cell_transport",
     "label_shift",
     "nearest_class_mean",
     "one_hot",
     "shuffled_vectors",
+    "no_subdomain",
 )
+
+_Factor = Annotated[float, Field(gt=0, le=1000)]
 
 
 class EvaluateSpec(Spec):
@@ -45,16 +57,35 @@ class EvaluateSpec(Spec):
     ] = (1.0, 1.5, 2.0)
     """Candidates for the sampler's temperature; validation chooses."""
 
+    guidances: Annotated[tuple[Annotated[float, Field(ge=0, le=20)], ...], Field(max_length=8)] = ()
+    """Candidates for the sampler's guidance; by default the one of `sampler`."""
+
     shares: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=8)
     ] = (0.5, 1.0)
     """Candidates for the share of the planned rows that the head is trained with; validation chooses."""
 
+    penalties: Annotated[tuple[_Factor, ...], Field(min_length=1, max_length=8)] = (
+        1.0,
+        0.1,
+        10.0,
+    )
+    """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
+
+    adjustments: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=5)], ...], Field(max_length=8)
+    ] = ()
+    """Candidates for the `adjustment` of logit-adjusted heads; by default the head's own."""
+
+    budget: Annotated[int, Field(ge=1, le=200)] = 12
+    """Settings that validation looks at for each arm, at most: one axis is searched after the other."""
+
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
     """What validation maximises and the verdict is about."""
 
     controls: tuple[Control, ...] = ALL_CONTROLS
-    """Rivals trained in the same run; the last two apply only where class vectors carry semantics."""
+    """Rivals measured in the same run, as far as they apply: some need class vectors that carry
+    meaning, those of cells need `subdomains`."""
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of rows set aside for choosing, where the dataset brings no `val` split."""

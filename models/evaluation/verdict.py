@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.choosing import TUNED
+from models.evaluation.arms import LABELS, METHOD, REAL, REDRAWN
+from models.evaluation.data import Labels
 from models.evaluation.interval import Interval
-from models.evaluation.result import LABELS, METHOD, REAL, Labels, Result
-
-SEMANTIC = ("one_hot", "shuffled_vectors")
-"""The method itself without semantics: not cheaper, but what its vectors must beat."""
+from models.evaluation.result import Result
 
 UNKNOWN = "unknown"
 """The standing where nothing can be said, beside those of `Interval`."""
@@ -44,13 +42,12 @@ def verdict(result: Result) -> dict[str, Any]:
     rivals = {
         name: found[column]
         for name, found in result.intervals.items()
-        if name != REAL and name not in SEMANTIC
+        if name != REAL and name not in REDRAWN
     }
     best = min(rivals, key=lambda name: rivals[name].mean) if rivals else None
     labels = {name: arm.label for name, arm in result.arms.items()}
     sentences = [
         _against_real(over_real, metric) + _against_rivals(rivals, labels, over_real),
-        _against_tuned(rivals.get(TUNED)),
         _by_group(result.intervals[REAL]),
         _semantics(result.intervals, column),
     ]
@@ -126,14 +123,6 @@ def _against_rivals(
     return f", and it is ahead of every control: of the nearest, {labels[name]}, by {size}."
 
 
-def _against_tuned(over_tuned: Interval | None) -> str:
-    """Part from the gain what the penalty of the head would have given without any row."""
-    if over_tuned is None:
-        return ""
-    size = f"{points(over_tuned.mean)} points {bracket(over_tuned)}"
-    return f"Against real rows with a penalty tuned for them alone: {size}."
-
-
 def _others(number: int, one: str, several: str) -> str:
     if not number:
         return ""
@@ -155,7 +144,7 @@ def _semantics(intervals: Mapping[str, Mapping[str, Interval]], column: str) -> 
     words = {"ahead": "ahead of", "level": "level with", "behind": "behind"}
     told = [
         f"{words[found.standing]} {_VECTORS[name]} ({points(found.mean)} {bracket(found)})"
-        for name in SEMANTIC
+        for name in REDRAWN
         if name in intervals and (found := intervals[name][column])
     ]
     return f"The class vectors are {_joined(told)}." if told else ""
@@ -164,6 +153,7 @@ def _semantics(intervals: Mapping[str, Mapping[str, Interval]], column: str) -> 
 _VECTORS = {
     "one_hot": "one-hot vectors",
     "shuffled_vectors": "the same vectors shuffled among classes",
+    "no_subdomain": "the same without subdomains",
 }
 
 

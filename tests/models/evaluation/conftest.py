@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from models.classifiers.spec import HeadSpec
-from models.evaluation.choosing import choose
+from models.evaluation.choosing import Level, choose
+from models.evaluation.data import EvaluationData, LabelledRows
 from models.evaluation.protocol import evaluate
-from models.evaluation.result import EvaluationData, LabelledRows
+from models.evaluation.settings import Setting
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import items
+from models.gelda.spec import SamplerSpec
 
 torch.set_num_threads(1)
 
@@ -40,11 +42,11 @@ def plan():
 def oracle():
     """Draws from the truth at temperature 1 and from noise at any other."""
 
-    def draw(labels, counters, temperature):
+    def draw(labels, counters, setting):
         rows = [
             MEANS[label]
             + np.random.default_rng([9, label, counter]).standard_normal(6)
-            * (1.0 if temperature == 1.0 else 30.0)
+            * (1.0 if setting.temperature == 1.0 else 30.0)
             for label, counter in zip(labels, counters, strict=True)
         ]
         return np.array(rows, np.float32).reshape(-1, 6)
@@ -65,12 +67,14 @@ def quick():
 @pytest.fixture(scope="session")
 def made(plan, oracle):
     labels, counters = items(plan)
-    return oracle(labels, counters, 1.0), labels
+    return oracle(labels, counters, Setting(temperature=1.0)), labels
 
 
 @pytest.fixture(scope="session")
 def chosen(data, plan, oracle, quick_head, quick):
-    return choose(data, oracle, plan, head=quick_head, spec=quick, seed=3)
+    return choose(
+        {0: Level(data, oracle)}, plan, head=quick_head, spec=quick, sampler=SamplerSpec(), seed=3
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.evaluation.data import EvaluationData, LabelledRows
 from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.matching import level, match, match_two
-from models.evaluation.result import EvaluationData, LabelledRows
 from models.evaluation.two_samples import frechet_distance, neighbourhoods, two_sample_test
 
 DIM, CLASSES = 12, 4

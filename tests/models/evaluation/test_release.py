@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from models.evaluation.data import LabelledRows
 from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.interval import Interval
 from models.evaluation.release import judge
-from models.evaluation.result import LabelledRows
 from models.evaluation.spec import ReleaseSpec
 
 GAIN = Interval(0.05, 0.02, 0.08)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from models.evaluation.data import LabelledRows
 from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.interval import Interval
 from models.evaluation.latent_map import project
@@ -15,7 +16,7 @@ from models.evaluation.page import render
 from models.evaluation.protocol import evaluate
 from models.evaluation.release import judge
 from models.evaluation.report import COLUMNS, Context, build
-from models.evaluation.result import Choice, LabelledRows
+from models.evaluation.settings import Choice
 from models.evaluation.spec import ReleaseSpec
 
 HISTORY = [(step, 1 / step) for step in range(1, 2001)]
@@ -183,7 +184,7 @@ def test_equal_reports_make_equal_pages(report, result, made):
 def test_names_cannot_break_or_enter_the_page(data, made, quick_head, quick):
     names = ("<script>alert(1)</script>", "$a_{b}$", "x" * 300, "鳥", '"&amp;')
     odd = replace(data, classes=names)
-    result = evaluate(odd, made, Choice(1.0, 1.0), head=quick_head, spec=quick, seed=3)
+    result = evaluate(odd, made, Choice(0), head=quick_head, spec=quick, seed=3)
     context = Context(too_small=names[:1], facts={"dataset": "<img src=x>"})
     page = render(build(result, context), project(odd, made))
     parsed = Page(page)
@@ -209,7 +210,7 @@ def test_two_classes_one_dimension_one_seed_and_no_control_still_make_a_page(
     bare = replace(bare, classes=("no", "yes"))
     added = np.ones((34, 1), np.float32), np.ones(34, np.int64)
     spec = quick.model_copy(update={"seeds": 1, "controls": ()})
-    result = evaluate(bare, added, Choice(1.0, 1.0), head=quick_head, spec=spec, seed=3)
+    result = evaluate(bare, added, Choice(0), head=quick_head, spec=spec, seed=3)
     report = build(result, Context())
     assert report["table"]["rows"][0]["values"]["many"] is None
     assert report["choice"]["trials"] == []

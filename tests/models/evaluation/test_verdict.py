@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from models.evaluation.arms import LABELS, METHOD
 from models.evaluation.interval import Interval
-from models.evaluation.result import LABELS, METHOD
 from models.evaluation.verdict import bracket, points, verdict
 
 AHEAD, LEVEL, BEHIND = (0.071, 0.059, 0.084), (0.001, -0.006, 0.008), (-0.02, -0.03, -0.011)
@@ -45,14 +45,6 @@ def found(
         for name in (*columns, METHOD)
     }
     return verdict(Found(columns, arms, metric, SimpleNamespace(test=SimpleNamespace(y=y))))
-
-
-def test_what_a_tuned_penalty_leaves_of_the_gain_is_said():
-    said = found(real=AHEAD, tuned_real=(0.032, 0.019, 0.046))
-    assert said["details"][0] == (
-        "Against real rows with a penalty tuned for them alone: +3.2 points [1.9, 4.6]."
-    )
-    assert not found(real=AHEAD, smote=AHEAD)["details"]
 
 
 def test_a_gain_that_no_control_reaches():
