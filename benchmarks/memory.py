@@ -157,9 +157,11 @@ def _run(client: Client, path: Path, given: Namespace, workers: Workers, face: F
     workers.phase = "dataset"
     dataset = client.datasets.upload(path, progress=False).wait(progress=False)
     smallest = EvaluateSpec(seeds=1, shares=(1.0,), temperatures=(1.0,), controls=())
+    # A checkpoint comes with any longer training, and takes memory while it is written.
+    objective = {"steps": given.steps, "checkpoint_steps": max(1, given.steps // 2)}
     face.begin(f"train {given.steps} steps")
     job = client.jobs.create(
-        Gelda(dataset=dataset, per_class=1, objective={"steps": given.steps}),
+        Gelda(dataset=dataset, per_class=1, objective=objective),
         evaluate=smallest if given.evaluate else False,
     )
     _follow(job, workers)

@@ -1,6 +1,7 @@
 """The dataset that a task was given, opened from blobs, and the parting of its rows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from models.embeddings.dataset import EmbeddingDataset
 from models.errors import InputProblem
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, TRAIN, UNASSIGNED, VAL, make_splits
+from workers.pipelines.mapped import Mapped
 from workers.task import TaskRun
 
 Splits = npt.NDArray[np.int8]
@@ -23,7 +25,8 @@ def open_dataset(task: TaskRun) -> EmbeddingDataset:
     """Return the claimed dataset, memory-mapped."""
     manifest: Mapping[str, Any] = task.claim.inputs["dataset"]
     files = {name: task.fetch(column["sha256"]) for name, column in manifest["columns"].items()}
-    return EmbeddingDataset.open(manifest, files)
+    data = EmbeddingDataset.open(manifest, files)
+    return replace(data, x=Mapped.of(data.x))
 
 
 def evaluation_of(task: TaskRun) -> EvaluateSpec:
@@ -87,4 +90,4 @@ def take(x: npt.NDArray[Any], rows: Rows, path: Path) -> npt.NDArray[Any]:
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         out[block] = x[rows[block]]
-    return out
+    return Mapped.of(out)
