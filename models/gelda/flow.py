@@ -1,13 +1,16 @@
-"""Network and condition together: a velocity for each row of a class, with or without guidance."""
+"""Network and condition together: a velocity for each row of a cell, with or without guidance."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from models.gelda.conditioning import Conditioning
 from models.gelda.denoiser import Denoiser
+from models.gelda.guidance import Guidance, Kept, guided
 from models.gelda.objective import flow_loss, logit_normal_time, velocity
+from models.gelda.rows import Members
 from models.gelda.samplers import Model
+from models.gelda.spec import ObjectiveSpec
 
 
 class Flow(nn.Module):
@@ -15,33 +18,22 @@ class Flow(nn.Module):
 
     Args:
         dim: dimensions of a latent.
-        n_classes: how many classes there are.
-        vectors: (K, m) class vectors; None learns them.
-        width, blocks, p: see `Denoiser`.
+        conditioning: of the denoiser's width.
+        denoiser: the network.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        n_classes: int,
-        vectors: Tensor | None,
-        *,
-        width: int,
-        blocks: int,
-        p: float,
-    ) -> None:
+    def __init__(self, denoiser: Denoiser, conditioning: Conditioning) -> None:
         super().__init__()
-        self.denoiser = Denoiser(dim, width, blocks, p)
-        self.conditioning = Conditioning(n_classes, width, vectors)
+        self.denoiser = denoiser
+        self.conditioning = conditioning
 
     def loss(
         self,
         x_0: Float[Tensor, "n dim"],
-        labels: Int[Tensor, " n"],
+        members: Members,
         generator: Generator,
         *,
-        output: str,
-        drop: float,
+        spec: ObjectiveSpec,
         micro_batch: int,
     ) -> Float[Tensor, ""]:
         """Return the mean loss of a batch, and add its gradient to that of the parameters.
@@ -49,57 +41,71 @@ class Flow(nn.Module):
         All randomness but dropout is drawn for the whole batch, which is then taken through the
         network ``micro_batch`` rows at a time: less memory for the same step, up to rounding.
         """
-        n = len(x_0)
+        n, device = len(x_0), x_0.device
         t = logit_normal_time(n, generator)
-        eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
-        dropped = torch.rand(n, generator=generator, device=x_0.device) < drop
-        total = torch.zeros((), device=x_0.device)
+        eps = torch.randn(x_0.shape, generator=generator, device=device)
+        no_class = torch.rand(n, generator=generator, device=device) < spec.drop_class
+        no_subdomain = None
+        if self.conditioning.subdomains is not None:
+            no_subdomain = torch.rand(n, generator=generator, device=device) < spec.drop_subdomain
+        total = torch.zeros((), device=device)
         for start in range(0, n, micro_batch):
             part = slice(start, start + micro_batch)
-            network = self._training_network(labels[part], dropped[part], generator)
-            losses = flow_loss(network, x_0[part], eps[part], t[part], output)
+            kappa = None if no_subdomain is None else no_subdomain[part]
+            u = self.conditioning(members.part(part), no_class[part], kappa)
+            losses = self.losses(x_0[part], u, eps[part], t[part], spec.output, generator)
             loss = losses.sum() / n
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
 
-    def _training_network(
-        self, labels: Int[Tensor, " n"], dropped: Bool[Tensor, " n"], generator: Generator
-    ) -> Model:
-        u = self.conditioning(labels, dropped)
+    def losses(
+        self,
+        x_0: Float[Tensor, "n dim"],
+        u: Float[Tensor, "n width"],
+        eps: Float[Tensor, "n dim"],
+        t: Float[Tensor, " n"],
+        output: str,
+        generator: Generator | None = None,
+    ) -> Float[Tensor, " n"]:
+        """Return the loss of each row at given noise and times; ``generator`` draws the dropout."""
 
         def network(x: Tensor, t: Tensor) -> Tensor:
             F: Tensor = self.denoiser(x, t[:, 0], u, generator=generator)
             return F
 
-        return network
+        return flow_loss(network, x_0, eps, t, output)
 
-    def model(self, labels: Int[Tensor, " n"], guidance: float) -> Model:
-        """Return v(x, t) for rows of these classes, for a solver.
+    def model(self, cells: Int[Tensor, " n"], guidance: Guidance) -> Model:
+        """Return v(x, t) for rows of these cells, for a solver.
 
-        With guidance g ≠ 1: v = v_∅ + g (v_u − v_∅) (Ho & Salimans 2022, equation 6). Conditions are
-        embedded once for all steps, one for each class that can occur in a batch of this length.
+        Conditions are embedded once for all steps, one for each cell that can occur in a batch of
+        this length.
         """
-        present, rows = torch.unique(labels, return_inverse=True)
-        # A fixed number of conditions: the same products whatever classes a batch happens to hold.
-        fixed = min(len(labels), self.conditioning.table.num_embeddings)
+        present, rows = torch.unique(cells, return_inverse=True)
+        # A fixed number of conditions: the same products whatever cells a batch happens to hold.
+        fixed = min(len(cells), self.conditioning.n_cells)
         present = torch.cat([present, present.new_zeros(fixed - len(present))])
-        u, none = self.conditioning(present), self.conditioning.none(1)
 
-        def field(u: Tensor, rows: Tensor) -> Model:
-            def network(x: Tensor, t: Tensor) -> Tensor:
-                F: Tensor = self.denoiser(x, t.expand(len(u)), u, rows)
-                return F
+        def flow(kept: Kept) -> Model:
+            if kept == (False, False):
+                return self._field(self.conditioning.none(), torch.zeros_like(rows))
+            return self._field(self._conditions(present, kept), rows)
 
-            return lambda x, t: velocity(network, x, t)
+        return guided(flow, guidance)
 
-        conditional = field(u, rows)
-        if guidance == 1:
-            return conditional
-        unconditional = field(none, torch.zeros_like(rows))
+    def _conditions(self, cells: Int[Tensor, " n"], kept: Kept) -> Float[Tensor, "n width"]:
+        subdomains = self.conditioning.subdomains
+        members = Members.of_cells(
+            cells, 1 if subdomains is None else subdomains.table.num_embeddings
+        )
+        dropped = [None if keep else torch.ones_like(cells, dtype=torch.bool) for keep in kept]
+        u: Tensor = self.conditioning(members, *dropped)
+        return u
 
-        def guided(x: Tensor, t: Tensor) -> Tensor:
-            v_none = unconditional(x, t)
-            return v_none + guidance * (conditional(x, t) - v_none)
+    def _field(self, u: Tensor, rows: Tensor) -> Model:
+        def network(x: Tensor, t: Tensor) -> Tensor:
+            F: Tensor = self.denoiser(x, t.expand(len(u)), u, rows)
+            return F
 
-        return guided
+        return lambda x, t: velocity(network, x, t)

@@ -1,35 +1,41 @@
-"""GeLDA: train a conditional flow on latents, and draw from it.
+"""GeLDA: train a conditional flow on latents Z^(l), and draw from it.
 
-Source: Bae & Kim 2026, *Semantics-Aware Generative Latent Data Augmentation*. A class of few rows
-borrows from the others twice: its mean is shrunk to what classes of like vectors suggest, and the
-spread around it is learnt from the residuals of all classes, conditioned on the vectors.
+Source: Bae & Kim 2026, *Semantics-Aware Generative Latent Data Augmentation*. A cell of few rows, or
+of none, borrows from the others twice: its mean is shrunk to what its class elsewhere, its subdomain
+and classes of like vectors suggest, and the spread around it is learnt from the residuals of all
+cells, conditioned on the vectors.
 """
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.checkpoints import load_model, save_model
-from models.errors import InputProblem, Interrupted
+from models.errors import InputProblem
 from models.front.front import Front
-from models.gelda import latents as moments
+from models.gelda import latents as whitening
 from models.gelda import training
 from models.gelda.conditioning import similarity
 from models.gelda.flow import Flow
-from models.gelda.latents import Latents
-from models.gelda.plan import derived_seed, item_seed
+from models.gelda.generator import FORMAT, Generator, item_noise, make_flow
+from models.gelda.held_out import HeldOut
+from models.gelda.moments import Moments
+from models.gelda.plan import derived_seed
 from models.gelda.rows import Rows
-from models.gelda.samplers import SOLVERS, uniform_times
-from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec, SamplerSpec
+from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec
+from models.gelda.vectors import mean_vectors, refuse_absent, table
 
-FORMAT = 2
-"""Version of a generator's files."""
+__all__ = ["Generator", "item_noise", "resolve", "train"]
+
+HeldOutRows = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Embeddings, class indices and, with subdomains, subdomain indices of held-out rows."""
 
 
 def train(
@@ -42,25 +48,36 @@ def train(
     seed: int,
     scratch: Path,
     front: Front,
+    subdomain: np.ndarray | None = None,
+    subdomains: Sequence[str] = (),
+    subdomain_vectors: np.ndarray | None = None,
+    posterior: np.ndarray | None = None,
+    held_out: HeldOutRows | None = None,
     device: str = "cpu",
     resume: Path | None = None,
     on_progress: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
     on_checkpoint: Callable[[Path, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     batch_size: int | None = None,
-) -> "Generator":
+) -> Generator:
     """Train a generator; equal arguments give equal weights, interrupted and resumed or not.
 
     Args:
         x: (n, dim_in) embeddings, any float type, may be memory-mapped; read a chunk at a time.
-        y: (n,) int64 indices into ``classes``.
-        classes: names; one without rows can be drawn if it has a vector.
+        y: (n,) int64 indices into ``classes``; −1 where the class is not known.
+        classes: K names; one without rows can be drawn if it has a vector.
         vectors: (K, m) class vectors in the order of ``classes``, where they come from the caller
             or from names. They are used whatever ``spec.classes`` says.
         spec: network, objective and how latents are modelled.
         seed: of weights and of everything drawn in training.
         scratch: folder for checkpoint files.
         front: fitted; makes the latents Z^(l) of the embeddings.
+        subdomain: (n,) int64 indices into ``subdomains``.
+        subdomains: S names; without them classes alone are conditioned on.
+        subdomain_vectors: (S, m') vectors, as for classes; for ``spec.subdomains`` of source
+            ``means`` they are computed here.
+        posterior: (rows with y = −1, K) shares of the classes in these rows, in their order.
+        held_out: rows on which the loss is watched for ``objective.patience``.
         device: a torch device.
         resume: a checkpoint of the same training, as given to ``on_checkpoint``.
         on_progress: called with step, steps and mean loss.
@@ -73,43 +90,36 @@ def train(
         InputProblem: the rows or vectors cannot be used.
         Interrupted: ``should_stop`` said so, after a last checkpoint.
     """
-    table = _vectors(vectors, spec, len(classes))
-    counts = _class_counts(x, y, classes, learned=table is None)
-    related = similarity(torch.eye(len(classes)) if table is None else table)
-    rows = Rows(x, np.asarray(y, dtype=np.int64), copy.deepcopy(front).to(device))
-    latents = moments.fit(rows, len(classes), related, spec.latents).to(device)
+    rows = Rows(
+        x=x,
+        y=np.asarray(y, dtype=np.int64),
+        subdomain=_indices(subdomain, subdomains, len(x)),
+        front=copy.deepcopy(front).to(device),
+        n_classes=len(classes),
+        n_subdomains=max(1, len(subdomains)),
+        posterior=posterior,
+    )
+    _refuse_unusable(rows)
+    fitted = _Fitted.of(rows, classes, subdomains, vectors, subdomain_vectors, spec)
     denoiser, objective = resolve(spec, n=len(x), dim=front.dim)
-    usable = bool((latents.gain.cpu()[counts > 0] > 0).any())
-    assert objective.steps is not None
-    config = {
-        "method": "gelda",
-        "format": FORMAT,
-        "classes": list(classes),
-        "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
-        "dim": front.dim_in if front.invertible else front.dim,
-        "front": front.config,
+    config = _config(rows, fitted, classes, subdomains, spec) | {
         "seed": seed,
-        "vectors": None if table is None else spec.classes.source,
-        "latents": spec.latents.model_dump(mode="json"),
         "denoiser": denoiser.model_dump(mode="json"),
         "objective": objective.model_dump(mode="json"),
-        "sampler": spec.sampler.model_dump(mode="json"),
-        # Equal bytes are promised for equal versions and threads alone, so they are told.
-        "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(),
     }
     with torch.random.fork_rng(devices=[]):  # initialisers know the global generator only
         torch.manual_seed(derived_seed("weights", seed))
-        flow = _flow(config, table)
+        flow = make_flow(config, fitted.vectors, fitted.subdomain_vectors)
+    latents = fitted.latents.to(device)
     run = training.fit(
         flow,
         latents,
         rows,
         spec=objective,
-        steps=objective.steps if usable else 0,
         seed=seed,
         micro_batch=min(batch_size or objective.batch_size, objective.batch_size),
-        settings=config,
+        settings=config | {"inputs": _digest(rows, fitted, held_out)},
+        held_out=_watched(held_out, rows, latents, flow, objective, seed),
         resume=resume,
         watch=training.Watch(
             on_progress=on_progress,
@@ -118,8 +128,9 @@ def train(
             scratch=scratch,
         ),
     )
-    flow.load_state_dict(run.average, strict=False)  # all but the caller's vectors, which stay
-    return Generator(flow, latents, rows.front, config | {"history": run.history})
+    flow.load_state_dict(run.result)
+    found = {"history": run.history, "held_out_history": run.best.curve}
+    return Generator(flow, latents, rows.front, config | found)
 
 
 def resolve(spec: GeldaSpec, *, n: int, dim: int) -> tuple[DenoiserSpec, ObjectiveSpec]:
@@ -133,168 +144,137 @@ def resolve(spec: GeldaSpec, *, n: int, dim: int) -> tuple[DenoiserSpec, Objecti
     )
 
 
-class Generator:
-    """A trained generator.
+@dataclass(frozen=True)
+class _Fitted:
+    """What is known before the first step: vectors (None where learned) and the latents' moments."""
 
-    Attributes:
-        classes: names of the classes, in the order of the labels that `sample` takes.
-        dim: dimensions of what `sample` hands out by default.
-        front: what made latents of embeddings, and turns them back where it can.
-        config: what it is and how it was made, as JSON.
-    """
-
-    def __init__(self, flow: Flow, latents: Latents, front: Front, config: dict[str, Any]) -> None:
-        self._flow = flow.eval()
-        self._latents = latents
-        self.front = front.eval()
-        self.config = config
-        self.classes: list[str] = config["classes"]
-        self.dim: int = config["dim"]
-
-    def sample(
-        self,
-        labels: np.ndarray,
-        counters: np.ndarray,
-        *,
-        seed: int,
-        sampler: SamplerSpec,
-        space: Literal["embedding", "latent"] = "embedding",
-        batch_size: int = 1024,
-        should_stop: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> np.ndarray:
-        """Return (n, dim) float32 rows, one for each label and counter.
-
-        An item depends on ``seed``, its class and its counter within the class alone, not on what is
-        drawn beside it. Batches are always full, the last one padded: equal bytes for equal batches,
-        and equal up to rounding however the items are cut into calls.
-
-        Args:
-            labels: (n,) int64 indices into `classes`.
-            counters: (n,) int64 numbers of the items within their class.
-            seed: the job's.
-            sampler: solver, steps, guidance and temperature.
-            space: ``embedding`` turns latents back into embeddings where the front can, and hands
-                out latents where it cannot; ``latent`` gives Z^(l) in any case.
-            batch_size: rows through the network at once.
-            should_stop: asked before every batch.
-            on_progress: called with rows done and rows in all.
-
-        Raises:
-            Interrupted: ``should_stop`` said so between two batches.
-        """
-        labels = np.asarray(labels, dtype=np.int64)
-        dim = self.front.dim
-        to_embedding = space == "embedding" and self.front.invertible
-        out = np.empty((len(labels), self.dim if to_embedding else dim), dtype=np.float32)
-        for start in range(0, len(labels), batch_size):
-            if should_stop():
-                raise Interrupted(f"stopped after {start} of {len(labels)} latents")
-            rows = slice(start, min(start + batch_size, len(labels)))
-            filled = rows.stop - rows.start
-            batch = np.zeros(batch_size, dtype=np.int64)
-            batch[:filled] = labels[rows]
-            noise = np.zeros((batch_size, dim), dtype=np.float32)
-            for i, (label, counter) in enumerate(zip(labels[rows], counters[rows], strict=True)):
-                noise[i] = item_noise(item_seed(seed, int(label), int(counter)), dim)
-            z = self._solve(batch, noise, sampler)
-            out[rows] = (self.front.inverse(z) if to_embedding else z).cpu().numpy()[:filled]
-            on_progress(rows.stop, len(labels))
-        return out
-
-    @torch.inference_mode()
-    def _solve(self, labels: np.ndarray, noise: np.ndarray, sampler: SamplerSpec) -> Tensor:
-        device = self._latents.mean.device
-        y = torch.from_numpy(labels).to(device)
-        x_1 = torch.from_numpy(noise).to(device) * math.sqrt(sampler.temperature)
-        model = self._flow.model(y, sampler.guidance)
-        r = SOLVERS[sampler.name](model, x_1, uniform_times(sampler.steps, device))
-        return self._latents.inverse(r, y)
-
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write `generator.safetensors` and `config.json` into ``folder``; return both paths."""
-        tensors = {f"flow.{k}": v for k, v in self._flow.state_dict().items()}
-        tensors |= {f"latents.{k}": v for k, v in self._latents.tensors().items()}
-        tensors |= {f"front.{k}": v for k, v in self.front.state_dict().items()}
-        return save_model(folder, "generator", tensors, self.config)
+    vectors: Tensor | None
+    subdomain_vectors: Tensor | None
+    latents: whitening.Latents
+    estimate: str | None
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Return the generator that `save` wrote."""
-        tensors, config = load_model(folder, "generator", device)
-        if config.get("method") != "gelda" or config.get("format") != FORMAT:
-            raise ValueError(f"{folder.name} holds no GeLDA generator of format {FORMAT}")
-        flow_state, own, front_state = (
-            {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
-            for part in ("flow.", "latents.", "front.")
+    def of(
+        cls,
+        rows: Rows,
+        classes: Sequence[str],
+        subdomains: Sequence[str],
+        vectors: np.ndarray | None,
+        subdomain_vectors: np.ndarray | None,
+        spec: GeldaSpec,
+    ) -> "_Fitted":
+        """Check and complete the vectors, and fit the moments."""
+        gamma = table(vectors, spec.classes.source, len(classes), "classes")
+        counts = rows.counts.reshape(rows.n_classes, rows.n_subdomains)
+        if gamma is None:
+            refuse_absent(classes, counts.sum(axis=1), "class", "classes")
+        moments = Moments.of(rows)
+        kappa = _subdomain_table(subdomain_vectors, spec, subdomains, moments)
+        latents, estimate = whitening.fit(
+            rows,
+            moments,
+            similarity(torch.eye(len(classes)) if gamma is None else gamma),
+            similarity(torch.eye(rows.n_subdomains) if kappa is None else kappa),
+            spec.latents,
         )
-        table = None
-        if config["vectors"] is not None:
-            table = flow_state["conditioning.table.weight"]
-        flow = _flow(config, table).to(device)
-        flow.load_state_dict(flow_state)
-        front = Front.restore(config["front"], front_state).to(device)
-        return cls(flow, Latents(**own), front, config)
+        return cls(gamma, kappa, latents, estimate)
 
 
-def item_noise(seed: int, dim: int) -> np.ndarray:
-    """Return (dim,) standard normal float32 from a uint64.
-
-    Not from torch's CPU generator, which keeps 32 bits of a seed: among 100,000 items two would be
-    the same.
-    """
-    return np.random.Generator(np.random.Philox(key=seed)).standard_normal(dim, dtype=np.float32)
-
-
-def _flow(config: dict[str, Any], vectors: Tensor | None) -> Flow:
-    network = config["denoiser"]
-    return Flow(
-        config["front"]["dim"],
-        len(config["classes"]),
-        vectors,
-        width=network["width"],
-        blocks=network["blocks"],
-        p=network["dropout"],
-    )
-
-
-def _vectors(vectors: np.ndarray | None, spec: GeldaSpec, n_classes: int) -> Tensor | None:
-    """Return the (K, m) class vectors to condition on; None where they are learned."""
-    if vectors is None and spec.classes.source == "one_hot":
-        return torch.eye(n_classes)
-    if vectors is None:
-        if spec.classes.source != "learned":
-            raise ValueError(
-                f"classes.source is {spec.classes.source!r}, but no vectors were given"
-            )
+def _subdomain_table(
+    vectors: np.ndarray | None, spec: GeldaSpec, subdomains: Sequence[str], moments: Moments
+) -> Tensor | None:
+    if not subdomains:
         return None
-    if vectors.ndim != 2 or len(vectors) != n_classes:
-        raise InputProblem(
-            "class_vectors_mismatch",
-            f"expected one vector for each of the {n_classes} classes; found an array of shape "
-            f"{list(vectors.shape)}",
-            "classes",
-        )
-    table = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
-    if not bool(table.isfinite().all()):
-        row = int(np.argmax(~np.isfinite(vectors).all(axis=1)))
-        raise InputProblem("non_finite_values", f"class vector {row} is not finite", "classes")
-    return table
+    source = "learned" if spec.subdomains is None else spec.subdomains.source
+    if vectors is None and source == "means":
+        found: Tensor | None = mean_vectors(moments)
+    else:
+        found = table(vectors, source, len(subdomains), "subdomains")
+    if vectors is None and source in {"learned", "means"}:
+        refuse_absent(subdomains, moments.subdomain_counts.numpy(), "subdomain", "subdomains")
+    return found
 
 
-def _class_counts(
-    x: np.ndarray, y: np.ndarray, classes: Sequence[str], *, learned: bool
-) -> np.ndarray:
-    """Return training rows a class, (K,)."""
-    if len(x) == 0:
-        raise InputProblem("empty_dataset", "there are no training rows", "dataset")
-    counts = np.bincount(np.asarray(y, dtype=np.int64), minlength=len(classes))
-    if learned and not counts.all():
-        name = classes[int(np.argmin(counts))]
-        raise InputProblem(
-            "class_without_rows",
-            f"class {name!r} has no training row; give class vectors that carry semantics "
-            "(classes.source names or upload) to draw a class that was never seen",
-            "classes",
+def _config(
+    rows: Rows,
+    fitted: _Fitted,
+    classes: Sequence[str],
+    subdomains: Sequence[str],
+    spec: GeldaSpec,
+) -> dict[str, Any]:
+    counts = rows.counts.reshape(rows.n_classes, rows.n_subdomains)
+    kappa = None if spec.subdomains is None else spec.subdomains.source
+    return {
+        "method": "gelda",
+        "format": FORMAT,
+        "classes": list(classes),
+        "subdomains": list(subdomains),
+        "class_counts": dict(zip(classes, counts.sum(axis=1).tolist(), strict=True)),
+        "cell_counts": counts.ravel().tolist(),
+        "unlabelled": int((rows.y < 0).sum()),
+        "dim": rows.front.dim_in if rows.front.invertible else rows.front.dim,
+        "front": rows.front.config,
+        "vectors": None if fitted.vectors is None else spec.classes.source,
+        "subdomain_vectors": None if fitted.subdomain_vectors is None else kappa or "given",
+        "latents": spec.latents.model_dump(mode="json"),
+        "estimate": fitted.estimate,
+        "sampler": spec.sampler.model_dump(mode="json"),
+        # Equal bytes are promised for equal versions and threads alone, so they are told.
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
+def _indices(subdomain: np.ndarray | None, subdomains: Sequence[str], n: int) -> np.ndarray:
+    """Return the rows' subdomain indices, zeros without subdomains."""
+    if (subdomain is None) != (len(subdomains) == 0):
+        raise ValueError("subdomain indices and subdomain names go together")
+    return np.zeros(n, dtype=np.int64) if subdomain is None else np.asarray(subdomain, np.int64)
+
+
+def _refuse_unusable(rows: Rows) -> None:
+    unlabelled = int((rows.y < 0).sum())
+    if len(rows) == unlabelled:
+        raise InputProblem("empty_dataset", "there are no labelled training rows", "dataset")
+    shares = None if rows.posterior is None else rows.posterior.shape
+    if shares != ((unlabelled, rows.n_classes) if unlabelled else shares):
+        raise ValueError(
+            f"{unlabelled} unlabelled rows of {rows.n_classes} classes; posterior of shape {shares}"
         )
-    return counts
+
+
+def _watched(
+    given: HeldOutRows | None,
+    rows: Rows,
+    latents: whitening.Latents,
+    flow: Flow,
+    spec: ObjectiveSpec,
+    seed: int,
+) -> HeldOut | None:
+    """Return the held-out rows to look at; None where there are none or nobody asks."""
+    if given is None or len(given[0]) == 0 or spec.patience is None:
+        return None
+    x, y, subdomain = given
+    held_out = Rows(
+        x=x,
+        y=np.asarray(y, dtype=np.int64),
+        subdomain=np.zeros(len(x), np.int64) if subdomain is None else np.asarray(subdomain),
+        front=rows.front,
+        n_classes=rows.n_classes,
+        n_subdomains=rows.n_subdomains,
+    )
+    return HeldOut(held_out, latents, flow, spec, seed)
+
+
+def _digest(rows: Rows, fitted: _Fitted, held_out: HeldOutRows | None) -> str:
+    """Return a digest of the arguments that the config does not hold."""
+    known = hashlib.blake2b(digest_size=16)
+    for tensor in (
+        fitted.vectors,
+        fitted.subdomain_vectors,
+        *rows.front.state_dict().values(),
+    ):
+        known.update(b"-" if tensor is None else tensor.cpu().contiguous().numpy().tobytes())
+    for array in (rows.posterior, None if held_out is None else held_out[1]):
+        known.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return known.hexdigest()

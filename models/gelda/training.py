@@ -18,9 +18,10 @@ from torch import Tensor
 from models.checkpoints import read_tensors, write_tensors
 from models.errors import InputProblem, Interrupted
 from models.gelda.flow import Flow
+from models.gelda.held_out import LOOKS, Best, HeldOut
 from models.gelda.latents import Latents
 from models.gelda.plan import derived_seed
-from models.gelda.rows import Rows
+from models.gelda.rows import Members, Rows
 from models.gelda.spec import ObjectiveSpec
 
 WARM_UP = 100
@@ -58,14 +59,27 @@ class Run:
     fingerprint: str
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+
+    @property
+    def result(self) -> dict[str, Tensor]:
+        """The averaged weights to keep: the best on held-out rows, where there were any."""
+        return self.best.average or self.average
 
     def save(self, path: Path) -> Path:
         tensors = {f"flow.{name}": value for name, value in self.flow.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         tensors["window"] = self.window
-        header = {"step": self.step, "history": self.history, "fingerprint": self.fingerprint}
+        header = {
+            "step": self.step,
+            "history": self.history,
+            "fingerprint": self.fingerprint,
+            "best": [self.best.loss, self.best.since],
+            "curve": self.best.curve,
+        }
         return write_tensors(path, tensors, header)
 
     def restore(self, path: Path) -> None:
@@ -90,7 +104,9 @@ class Run:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.window.copy_(tensors["window"])
         self.step = int(header["step"])
-        self.history = [(int(step), float(loss)) for step, loss in header["history"]]
+        self.history = _curve(header["history"])
+        loss, since = header["best"]
+        self.best = Best(_below("best.", tensors), loss, since, _curve(header["curve"]))
 
 
 def fit(
@@ -99,10 +115,10 @@ def fit(
     rows: Rows,
     *,
     spec: ObjectiveSpec,
-    steps: int,
     seed: int,
     micro_batch: int,
     settings: dict[str, Any],
+    held_out: HeldOut | None,
     resume: Path | None,
     watch: Watch,
 ) -> Run:
@@ -112,11 +128,11 @@ def fit(
         flow: freshly initialised, or of any weights where a checkpoint is resumed.
         latents: the fitted moments, on the device to train on.
         rows: the training rows; only those of a batch are read.
-        spec: the objective and its optimiser.
+        spec: the objective and its optimiser, with a number of steps.
         seed: all randomness of a step comes from it and the step's number.
-        steps: optimiser steps to take in all; 0 leaves the shared Gaussian as it is.
         micro_batch: rows through the network at once.
         settings: what must be equal for a checkpoint to be resumed.
+        held_out: rows to look at against memorisation, if ``spec.patience`` asks for it.
         resume: a checkpoint's file.
         watch: the caller's ears and its stop.
 
@@ -127,12 +143,15 @@ def fit(
     run = _start(flow, spec, settings, latents.mean.device)
     if resume is not None:
         run.restore(resume)
-    # Rows that are their class's mean say nothing about its spread.
-    usable = np.flatnonzero(latents.gain.cpu().numpy()[rows.y] > 0)
+    usable = _usable(latents, rows)
+    # Without a row to learn from, the shared Gaussian stays as it is.
+    steps = (spec.steps or 0) if len(usable) else 0
     generator = torch.Generator(latents.mean.device)
-    report_every = max(1, steps // HISTORY_POINTS)
+    report_every, look_every = max(1, steps // HISTORY_POINTS), max(1, steps // LOOKS)
     flow.train()
-    while run.step < steps:
+    if run.step == 0 and steps > 0:
+        _look(run, held_out)
+    while run.step < steps and not _exhausted(run, spec):
         if watch.should_stop():
             _checkpoint(run, watch)
             raise Interrupted(f"stopped before step {run.step + 1} of {steps}")
@@ -141,15 +160,36 @@ def fit(
             len(usable), (spec.batch_size,), generator=generator, device=generator.device
         )
         batch = usable[chosen.cpu().numpy()]
-        labels = torch.from_numpy(rows.y[batch]).to(generator.device)
-        r = latents.transform(rows.latents(batch), labels)
+        members = rows.members(batch)
+        r = latents.transform(rows.latents(batch), members)
         rate = spec.learning_rate * _rate(run.step, steps)
-        _step(run, r, labels, generator, spec=spec, rate=rate, micro_batch=micro_batch)
-        if run.step % report_every == 0 or run.step == steps:
+        _step(run, r, members, generator, spec=spec, rate=rate, micro_batch=micro_batch)
+        if run.step % look_every == 0:
+            _look(run, held_out)
+        if run.step % report_every == 0 or run.step == steps or _exhausted(run, spec):
             _report(run, steps, watch)
         if run.step % spec.checkpoint_steps == 0 and run.step < steps:
             _checkpoint(run, watch)
     return run
+
+
+def _usable(latents: Latents, rows: Rows) -> np.ndarray:
+    """Return the rows to train on: not those that are their cell's mean, which say nothing of it."""
+    gain = latents.gain.flatten().cpu().numpy()
+    return np.flatnonzero((rows.cells < 0) | (gain[rows.cells] > 0))
+
+
+def _look(run: Run, held_out: HeldOut | None) -> None:
+    if held_out is None:
+        return
+    loss = held_out.loss(run.average)
+    if not math.isfinite(loss):
+        raise _diverged(run.step, loss)
+    run.best.look(run.step, loss, run.average)
+
+
+def _exhausted(run: Run, spec: ObjectiveSpec) -> bool:
+    return spec.patience is not None and run.best.since >= spec.patience
 
 
 def _start(flow: Flow, spec: ObjectiveSpec, settings: dict[str, Any], device: torch.device) -> Run:
@@ -165,7 +205,7 @@ def _start(flow: Flow, spec: ObjectiveSpec, settings: dict[str, Any], device: to
 def _step(
     run: Run,
     r: Tensor,
-    labels: Tensor,
+    members: Members,
     generator: torch.Generator,
     *,
     spec: ObjectiveSpec,
@@ -176,14 +216,7 @@ def _step(
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.zero_grad(set_to_none=True)
-    loss = run.flow.loss(
-        r,
-        labels,
-        generator,
-        output=spec.output,
-        drop=spec.drop_class,
-        micro_batch=micro_batch,
-    )
+    loss = run.flow.loss(r, members, generator, spec=spec, micro_batch=micro_batch)
     run.optimizer.step()
     run.window += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
     # The ramp: an average over a tenth of the steps so far, until that is as long as asked for.
@@ -205,20 +238,28 @@ def _report(run: Run, steps: int, watch: Watch) -> None:
     total, n = run.window.tolist()
     loss = total / max(1.0, n)
     if not math.isfinite(loss):
-        raise InputProblem(
-            "training_diverged",
-            f"the loss was {loss} by step {run.step}; a lower objective.learning_rate may help",
-            "objective.learning_rate",
-        )
+        raise _diverged(run.step, loss)
     run.history.append((run.step, loss))
     run.window.zero_()
     watch.on_progress(run.step, steps, loss)
+
+
+def _diverged(step: int, loss: float) -> InputProblem:
+    return InputProblem(
+        "training_diverged",
+        f"the loss was {loss} by step {step}; a lower objective.learning_rate may help",
+        "objective.learning_rate",
+    )
 
 
 def _checkpoint(run: Run, watch: Watch) -> None:
     if watch.on_checkpoint is not None:
         path = run.save(watch.scratch / f"checkpoint-{run.step:07d}.safetensors")
         watch.on_checkpoint(path, run.step)
+
+
+def _curve(points: list[list[float]]) -> list[tuple[int, float]]:
+    return [(int(step), float(loss)) for step, loss in points]
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,19 @@ from jaxtyping import install_import_hook
 
 CHECKED = [
     f"models.gelda.{name}"
-    for name in ("conditioning", "denoiser", "flow", "latents", "objective", "rows", "samplers")
+    for name in (
+        "centres",
+        "conditioning",
+        "denoiser",
+        "estimates",
+        "flow",
+        "latents",
+        "moments",
+        "objective",
+        "rows",
+        "samplers",
+        "vectors",
+    )
 ]
 
 # Before any test imports them: a module that is loaded already stays unchecked.

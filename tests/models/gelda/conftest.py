@@ -10,6 +10,8 @@ from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
 
+WATCH = {"resume", "on_checkpoint", "should_stop"}
+
 
 class Trainer:
     """Trains small generators on rows around well separated centres."""
@@ -34,18 +36,25 @@ class Trainer:
         names: int | None = None,
         vectors: Any = None,
         batch_size: int | None = None,
+        y: Any = None,
+        subdomain: Any = None,
+        subdomains: tuple[str, ...] = (),
+        subdomain_vectors: Any = None,
+        posterior: Any = None,
+        held_out: Any = None,
         shrinkage: float = 1.0,
         front: Front | None = None,
         **parts: Any,
     ) -> Generator:
-        """Train with ``counts`` rows a class; ``parts`` are parts of the spec."""
+        """Train with ``counts`` rows a class; ``parts`` are parts of the spec, or a watch's."""
+        watch = {name: parts.pop(name) for name in WATCH & parts.keys()}
         parts.setdefault("denoiser", DenoiserSpec(width=32, blocks=2))
         parts.setdefault("objective", ObjectiveSpec(steps=12, batch_size=32, checkpoint_steps=5))
         parts.setdefault("latents", LatentSpec(shrinkage=shrinkage))
-        rows, y = self.rows(counts)
+        rows, labels = self.rows(counts)
         return train(
             rows if x is None else x,
-            y,
+            labels if y is None else y,
             classes=[f"class {i}" for i in range(names or len(counts))],
             vectors=vectors,
             spec=GeldaSpec(dataset="ds_" + "0" * 32, **parts),
@@ -53,6 +62,12 @@ class Trainer:
             scratch=self._scratch,
             front=front or Front.identity(rows.shape[1]),
             batch_size=batch_size,
+            subdomain=subdomain,
+            subdomains=subdomains,
+            subdomain_vectors=subdomain_vectors,
+            posterior=posterior,
+            held_out=held_out,
+            **watch,
         )
 
 

@@ -1,4 +1,4 @@
-"""Preprocessing: what is fitted, that it inverts, and what becomes of scarce or constant things."""
+"""Whitening: what is fitted, that it inverts, and what becomes of scarce or constant things."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 
 from models.front.front import Front
 from models.gelda import latents
-from models.gelda.rows import Rows
+from models.gelda.moments import Moments
+from models.gelda.rows import Members, Rows
 from models.gelda.spec import LatentSpec
 
 
@@ -20,13 +21,21 @@ def rows(counts: tuple[int, ...], dim: int = 5, seed: int = 0) -> tuple[np.ndarr
 
 
 def fitted(x: np.ndarray, y: np.ndarray, k: int, **spec: object) -> latents.Latents:
-    behind = Rows(x, y, Front.identity(x.shape[1]))
-    return latents.fit(behind, k, torch.eye(k), LatentSpec(**spec))
+    behind = Rows(
+        x=x, y=y, subdomain=np.zeros(len(y), int), front=Front.identity(x.shape[1]), n_classes=k
+    )
+    unit = torch.eye(k).double()
+    found, _ = latents.fit(behind, Moments.of(behind), unit, torch.eye(1), LatentSpec(**spec))
+    return found
+
+
+def of(labels: torch.Tensor) -> Members:
+    return Members.of_cells(labels, 1)
 
 
 def test_residuals_are_white() -> None:
     x, y = rows((4000, 3000, 2000))
-    r = fitted(x, y, 3).transform(torch.tensor(x).float(), torch.tensor(y))
+    r = fitted(x, y, 3).transform(torch.tensor(x).float(), of(torch.tensor(y)))
     torch.testing.assert_close(torch.cov(r.T), torch.eye(5), atol=0.02, rtol=0)
     for label in range(3):
         assert float(r[y == label].mean(dim=0).abs().max()) < 1e-4
@@ -37,8 +46,8 @@ def test_what_is_transformed_comes_back(model: str) -> None:
     x, y = rows((400, 300))
     fit = fitted(x, y, 2, model=model, shrinkage=0)
     labels = torch.tensor(y)
-    r = fit.transform(torch.tensor(x).float(), labels)
-    back = fit.inverse(r / fit.gain[labels][:, None], labels)
+    r = fit.transform(torch.tensor(x).float(), of(labels))
+    back = fit.inverse(r / fit.gain[labels], of(labels))
     np.testing.assert_allclose(back.numpy(), x, atol=1e-3)
 
 
@@ -55,37 +64,9 @@ def test_a_constant_dimension_stays_constant() -> None:
     x[:, 2] = 7.25
     fit = fitted(x, y, 2)
     labels = torch.zeros(10, dtype=torch.int64)
-    drawn = fit.inverse(torch.randn(10, 5), labels)
+    drawn = fit.inverse(torch.randn(10, 5), of(labels))
     assert torch.all(drawn[:, 2] == 7.25)
     assert float(drawn[:, 0].std()) > 0.1
-
-
-def test_rows_of_a_class_are_worth_more_the_more_there_are() -> None:
-    means = torch.tensor([[0.0], [0.0], [12.0]]).double()
-    counts = torch.tensor([100.0, 100.0, 5.0]).double()
-    shrunk = latents.shrink_means(means, counts, torch.eye(3), 5.0)
-    assert float(shrunk[2]) == pytest.approx(6.0)
-    assert float(shrunk[0]) < 1
-    torch.testing.assert_close(latents.shrink_means(means, counts, torch.eye(3), 0.0), means)
-
-
-def test_classes_far_apart_need_no_prior() -> None:
-    counts, eye = torch.full((50,), 10.0).double(), torch.eye(40).double()
-    g = torch.Generator().manual_seed(0)
-    unit = torch.randn(50, 40, generator=g).double()
-    noise = torch.randn(50, 40, generator=g).double() / 10**0.5
-    assert latents.prior_rows(10 * unit + noise, counts, eye) == pytest.approx(0.01, rel=0.2)
-    assert latents.prior_rows(unit + noise, counts, eye) == pytest.approx(1, rel=0.2)
-    assert latents.prior_rows(noise, counts, eye) > 20
-    assert latents.prior_rows(unit[:1], counts[:1], eye) == 0
-
-
-def test_a_scarce_class_borrows_from_the_class_of_like_vector() -> None:
-    means = torch.tensor([[10.0], [-10.0], [0.0]]).double()
-    counts = torch.tensor([50.0, 50.0, 0.0]).double()
-    related = torch.tensor([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.9, 0.1, 1.0]])
-    unseen = latents.shrink_means(means, counts, related, 1.0)[2]
-    assert float(unseen) > 9.9
 
 
 def test_classes_of_one_row_leave_a_spread_to_draw_from() -> None:
@@ -93,12 +74,23 @@ def test_classes_of_one_row_leave_a_spread_to_draw_from() -> None:
     fit = fitted(x, y, 4)
     assert torch.isfinite(fit.whiten).all()
     assert float(fit.colour.diagonal().min()) > 0.1
-    assert fit.gain.tolist() == [0, 0, 0, 0]
+    assert fit.gain.tolist() == [[0], [0], [0], [0]]
 
 
-def test_shrinkage_fades_with_rows_and_takes_over_without() -> None:
-    S = torch.diag(torch.tensor([4.0, 1.0, 0.25])).double()
-    near, far = latents.shrink_covariance(S, 1e6), latents.shrink_covariance(S, 2.0)
-    torch.testing.assert_close(near, S, atol=1e-4, rtol=0)
-    assert float(far[0, 0] - far[2, 2]) < 1.5
-    assert float(far.trace()) == pytest.approx(float(S.trace()))
+def test_a_row_of_unknown_class_is_taken_from_the_mixture_of_its_subdomain_s_means() -> None:
+    x, y = rows((40, 40))
+    fit = fitted(x, y, 2, shrinkage=0)
+    z = torch.tensor(x[:3]).float()
+    sure = Members(
+        torch.tensor([0, 0, 0]),
+        torch.zeros(3, dtype=torch.int64),
+        torch.tensor([True, False, False]),
+        torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.25, 0.75]]),
+    )
+    r = fit.transform(z, sure)
+    plain = fit.transform(z, of(torch.zeros(3, dtype=torch.int64)))
+    torch.testing.assert_close(r[0], plain[0])
+    torch.testing.assert_close(r[1] * fit.gain[0, 0], plain[1])
+    mixed = 0.25 * fit.means[0, 0] + 0.75 * fit.means[1, 0]
+    expected = fit.whiten @ ((z[2] - fit.mean) / fit.scale - mixed)
+    torch.testing.assert_close(r[2], expected, atol=1e-4, rtol=1e-4)
