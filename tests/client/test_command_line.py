@@ -82,6 +82,17 @@ def test_one_command_takes_a_file_to_synthetic_rows(cultivar, file, tmp_path):
     assert fetched.stdout.strip() == str(tmp_path / "card.md")
 
 
+def test_a_job_that_is_withheld_prints_its_report_and_fails(cultivar, file):
+    words = ["run", "gelda", "--dataset", file, "--raise-to", 60, "--release-if", "min_gain_low=99"]
+    ran = cultivar(*words, *FAST)
+    assert ran.returncode == Exit.JOB_FAILED
+    assert "Withheld, for on validation rows" in " ".join(ran.stdout.split())
+    assert "not_released" in ran.stderr
+    other = cultivar("run", "gelda", "--dataset", file, "--release-if", "min_luck=1")
+    assert other.returncode == Exit.USAGE
+    assert "release_if.min_luck: there is no such field" in other.stderr
+
+
 def test_a_failed_job_is_an_exit_status(cultivar, tmp_path, arrays):
     path = tmp_path / "one_class.npz"
     np.savez(path, x=arrays["x"], y=np.zeros(len(arrays["x"]), int))

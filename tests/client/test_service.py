@@ -109,6 +109,20 @@ def test_a_report_says_whether_it_helped(local, dataset, tmp_path):
     assert "</html>" in page.read_text()
 
 
+def test_rows_that_do_not_hold_a_condition_are_withheld_and_the_report_can_be_read(local, dataset):
+    evaluate = EvaluateSpec(seeds=1, controls=(), temperatures=(1.0,), shares=(1.0,))
+    spec = Gelda(dataset=dataset, raise_to=60, evaluate=evaluate, **SMALL)
+    job = local.jobs.create(spec, release_if={"min_gain_low": 99})
+    with pytest.raises(JobFailed, match="min_gain_low") as caught:
+        job.wait(progress=False)
+    assert caught.value.code == "not_released"
+    assert "Withheld" in str(job.report)
+    assert {artifact.name for artifact in job.artifacts} == {"report.json", "report.html"}
+    for made in ("output", "generator", "classifier"):
+        with pytest.raises(CultivarError):
+            getattr(job, made)
+
+
 def test_a_job_without_a_report_says_so(job):
     with pytest.raises(NotFoundError):
         _ = job.report
