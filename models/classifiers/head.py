@@ -1,8 +1,8 @@
-"""Classifier heads on latents: linear, cosine and one hidden layer, with their standardisation."""
+"""Classifier heads on latents Z^(l): linear, cosine, one hidden layer; above an adapter's blocks or not."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,29 +11,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.checkpoints import load_model, save_model
 from models.classifiers.spec import HeadSpec
-
-FORMAT = "cultivar-head/1"
+from models.front.blocks import AdapterBlock
+from models.front.preparation import transformed
 
 COSINE_SCALE = 16.0
 """Initial factor on the cosines, learned from there (Gidaris & Komodakis 2018, equation 4)."""
 
-ROWS_A_PASS = 16_384
-"""Rows through the network at once when it predicts: bounds memory, changes no result."""
+
+@dataclass(frozen=True)
+class Base:
+    """Where the weights of a linear head come from while it is trained: W = W₀ + L U, b = b₀ + β.
+
+    The penalty is on U and β alone, so that it pulls towards W₀ and, where L is the root of a
+    covariance between classes, gives the weights of all classes one Gaussian prior together.
+
+    Attributes:
+        weight: W₀, (classes, dim).
+        bias: b₀, (classes,).
+        root: L, lower triangular (classes, classes); None is the identity.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    root: Tensor | None
+
+    def to(self, device: torch.device | str) -> Self:
+        root = None if self.root is None else self.root.to(device)
+        return type(self)(self.weight.to(device), self.bias.to(device), root)
 
 
 class HeadNetwork(nn.Module):
-    """Standardise, then classify: latents `batch dim` to logits `batch classes`."""
+    """Latents `batch dim` to logits `batch classes`.
 
-    mean: Tensor
-    scale: Tensor
+    Attributes:
+        blocks: the adapter's blocks above l, fine-tuned with the head.
+        base: while a linear head is trained; `fold` ends that.
+    """
 
-    def __init__(self, dim: int, n_classes: int, head: str, hidden: int) -> None:
+    def __init__(
+        self, dim: int, n_classes: int, head: str, hidden: int, blocks: Sequence[AdapterBlock] = ()
+    ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
         self.kind = head
+        self.base: Base | None = None
+        self.blocks = nn.ModuleList(blocks)
         width = hidden if head == "mlp" else dim
         self.body: nn.Linear | None = None
         if head == "mlp":
@@ -45,8 +67,13 @@ class HeadNetwork(nn.Module):
         else:
             self.bias = nn.Parameter(torch.zeros(n_classes))
 
+    @property
+    def linear(self) -> bool:
+        """Whether the logits are a linear map of the blocks' last state."""
+        return self.kind in {"linear", "kernel"}
+
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights from `generator` alone; a linear head is convex and starts at zero."""
+        """Draw the weights from `generator` alone; a linear head starts at its base, or at zero."""
         if self.body is not None:
             nn.init.kaiming_normal_(self.body.weight, nonlinearity="relu", generator=generator)
             nn.init.zeros_(self.body.bias)
@@ -54,8 +81,26 @@ class HeadNetwork(nn.Module):
             # Of unit length: the longer a weight, the less a step of Adam turns it.
             nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5, generator=generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        z = (x - self.mean) / self.scale
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """W and b of a linear head, or of an `mlp` head's last layer."""
+        if self.base is None:
+            return self.weight, self.bias
+        own = self.weight if self.base.root is None else self.base.root @ self.weight
+        return self.base.weight + own, self.base.bias + self.bias
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make a linear head's parameters its weights themselves."""
+        if self.base is not None:
+            weight, bias = self.weights()
+            self.weight.copy_(weight)
+            self.bias.copy_(bias)
+            self.base = None
+
+    def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return logits; ``generator`` draws the blocks' dropout, in training only."""
+        for block in self.blocks:
+            z = block(z, generator)
         if self.kind == "cosine":
             cosine = functional.linear(
                 functional.normalize(z, dim=-1), functional.normalize(self.weight, dim=-1)
@@ -63,11 +108,11 @@ class HeadNetwork(nn.Module):
             return self.log_scale.exp() * cosine
         if self.body is not None:
             z = functional.relu(self.body(z))
-        return functional.linear(z, self.weight, self.bias)
+        return functional.linear(z, *self.weights())
 
 
 class Head:
-    """A trained head, ready to predict.
+    """A trained head on latents Z^(l), ready to predict.
 
     Attributes:
         network: the weights, on the CPU or on a device.
@@ -93,51 +138,35 @@ class Head:
         self.classes = tuple(classes) if classes is not None else None
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.weight.device
+
+    @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` holds: enough to rebuild the network around its weights."""
+        """What `restore` needs beside the tensors, as JSON."""
         return {
-            "format": FORMAT,
             "dim": self.dim,
             "n_classes": self.n_classes,
             "classes": list(self.classes) if self.classes is not None else None,
             "spec": self.spec.model_dump(mode="json"),
+            "widths": [block.into.out_features for block in self.network.blocks],  # type: ignore[union-attr]
         }
 
-    @torch.inference_mode()
-    def logits(self, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-        """float32 `n classes` for latents `n dim`, which may be memory-mapped."""
-        device = self.network.weight.device
-        out = np.empty((len(x), self.n_classes), dtype=np.float32)
-        for start in range(0, len(x), ROWS_A_PASS):
-            rows = np.array(x[start : start + ROWS_A_PASS], dtype=np.float32)
-            out[start : start + len(rows)] = self.network(torch.from_numpy(rows).to(device)).cpu()
-        return out
-
-    def predict(self, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-        """The likeliest class of each row, int64 `n`."""
-        return np.asarray(self.logits(x).argmax(axis=1), dtype=np.int64)
-
-    def save(self, folder: Path) -> None:
-        """Write `head.safetensors` and `config.json`; each appears whole."""
-        save_model(folder, "head", self.network.state_dict(), self.config)
-
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """The head that `save` wrote.
+    def restore(cls, config: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
+        """Return the head of `config` and of its network's `state_dict`."""
+        spec, dim = HeadSpec.model_validate(config["spec"]), config["dim"]
+        blocks = [AdapterBlock(dim, width) for width in config["widths"]]
+        network = HeadNetwork(dim, config["n_classes"], spec.head, spec.hidden, blocks)
+        network.load_state_dict(tensors)
+        made = {"n_classes": config["n_classes"], "spec": spec, "classes": config["classes"]}
+        return cls(network, dim=dim, **made)
 
-        Raises:
-            ValueError: the folder holds another format.
-        """
-        weights, config = load_model(folder, "head", device)
-        if config.get("format") != FORMAT:
-            raise ValueError(f"expected a head of format {FORMAT}, found {config.get('format')!r}")
-        spec = HeadSpec.model_validate(config["spec"])
-        network = HeadNetwork(config["dim"], config["n_classes"], spec.head, spec.hidden)
-        network.to(device).load_state_dict(weights)
-        return cls(
-            network,
-            dim=config["dim"],
-            n_classes=config["n_classes"],
-            spec=spec,
-            classes=config["classes"],
-        )
+    def logits(self, z: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """float32 `n classes` for latents `n dim`, which may be memory-mapped."""
+        return transformed(self.network, z, str(self.device))
+
+    def predict(self, z: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+        """The likeliest class of each row, int64 `n`."""
+        return np.asarray(self.logits(z).argmax(axis=1), dtype=np.int64)

@@ -29,12 +29,13 @@ class HeadSpec(Spec):
     whose weights are correlated between classes as their vectors are (`semantic_share`)."""
 
     semantic_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    """Share of the weights' prior covariance that follows the similarity of class vectors: 0.3 K +
-    0.7 I. `kernel` only; where the job has no vectors of meaning it is a linear layer."""
+    """Share s of the weights' prior covariance that follows the similarity K of class vectors:
+    W = chol((1 - s) I + s K) V with the penalty on V. `kernel` only; where the job has no vectors of
+    meaning it is a linear layer."""
 
     initial: UploadedHead | None = None
-    """A head that came with the embeddings: training starts at it, and the penalty pulls towards it.
-    `linear` and `kernel` only."""
+    """A head that came with the embeddings, trained on rows as rare as these: training starts at it,
+    its bias corrected by `loss`, and the penalty pulls towards it. `linear` and `kernel` only."""
 
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
     """Plain cross-entropy, or with the log class prior of the real rows added to the logits."""
@@ -43,17 +44,19 @@ class HeadSpec(Spec):
     """Factor on the log class prior under `logit_adjusted` (τ of Menon et al. 2021, equation 10)."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 15
-    """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""
+    """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps. This and
+    the next two fields are for heads that are trained in batches: `cosine`, `mlp`, all above an
+    adapter's blocks, and all on more than 25,000 real rows. Any other goes to the minimum of its loss."""
 
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
-    """Rows a step."""
+    """Rows a step, of real ones and again of those added under `logit_adjusted`."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
-    """Peak rate of Adam, with cosine decay to zero."""
+    """Peak rate of Adam, with cosine decay to zero; a tenth of it for an adapter's blocks."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
-    """L2 penalty on all weights, in the gradient; by default 10 / real training rows, which is one
-    Gaussian prior on the weights for every size of data (scikit-learn's C = 0.1)."""
+    """L2 penalty λ/2 · |w|² on all weights beside the mean loss; by default 10 / real training rows,
+    which is one Gaussian prior on the weights for every size of data (scikit-learn's C = 0.1)."""
 
     synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Weight of the mean loss on added rows beside that on real ones, under `logit_adjusted`."""

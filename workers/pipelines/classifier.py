@@ -10,19 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewModel
-from models.classifiers.head import Head
+from models.classifiers.classifier import Classifier
+from models.classifiers.prior import on_latents
 from models.classifiers.spec import ClassifierSpec, HeadSpec
 from models.classifiers.train import fit_head
 from models.errors import InputProblem
 from models.evaluation.metrics import measure
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, VAL
+from models.front.front import Front
+from models.front.preparation import fit as fit_preparation
+from models.front.preparation import transformed
+from models.front.spec import PreparationSpec
 from models.gelda.plan import derived_seed
 from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, training_rows
 from workers.pipelines.drawing import Meter
 from workers.pipelines.manifest import artifact, kept_artifacts, write_card, write_manifest
 from workers.pipelines.outputs import read_synthetic
+from workers.pipelines.vectors import uploaded_head
 from workers.task import TaskRun
 
 Latents = npt.NDArray[np.floating[Any]]
@@ -65,7 +71,7 @@ def fit(task: TaskRun) -> Effects:
     report["classes_too_small"] = [data.classes[label] for label in too_small]
     report["caveats"] = _leaks(task, _sha256_of(task, split))
     best = _best(heads[list(arms)[-1]], val, evaluate)
-    folder = task.scratch / "head"
+    folder = task.scratch / "classifier"
     best.save(folder)
     return Effects(
         result={
@@ -111,30 +117,36 @@ def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> _Rows:
 
 def _fit_arms(
     task: TaskRun, spec: HeadSpec, arms: dict[str, _Rows], *, classes: Sequence[str], seeds: int
-) -> dict[str, list[Head]]:
-    heads: dict[str, list[Head]] = {name: [] for name in arms}
+) -> dict[str, list[Classifier]]:
+    heads: dict[str, list[Classifier]] = {name: [] for name in arms}
     meter = Meter(task)
+    front = Front(fit_preparation(arms[REAL].x, PreparationSpec()))
+    initial = None
+    if spec.initial is not None:
+        given = uploaded_head(task, spec.initial, classes, front.dim_in, param="head.initial")
+        initial = on_latents(given, front.preparation)
+    latents = {name: transformed(front, rows.x) for name, rows in arms.items()}
     for number, (name, seed) in enumerate((n, s) for n in arms for s in range(seeds)):
         meter.heads(number, seeds * len(arms))
-        heads[name].append(
-            fit_head(
-                arms[name].x,
-                arms[name].y,
-                len(classes),
-                spec,
-                # The same seeds for both arms: they are compared in pairs.
-                derived_seed("head", task.claim.seed, seed) >> 1,
-                n_real=len(arms[REAL].y),
-                classes=classes,
-                device=task.device,
-                should_stop=meter.should_stop,
-            )
+        head = fit_head(
+            latents[name],
+            arms[name].y,
+            len(classes),
+            spec,
+            # The same seeds for both arms: they are compared in pairs.
+            derived_seed("head", task.claim.seed, seed) >> 1,
+            n_real=len(arms[REAL].y),
+            initial=initial,
+            classes=classes,
+            device=task.device,
+            should_stop=meter.should_stop,
         )
+        heads[name].append(Classifier(front, head))
     meter.heads(seeds * len(arms), seeds * len(arms))
     return heads
 
 
-def _best(heads: Sequence[Head], val: _Rows, evaluate: EvaluateSpec) -> Head:
+def _best(heads: Sequence[Classifier], val: _Rows, evaluate: EvaluateSpec) -> Classifier:
     if len(heads) == 1 or not len(val.y):
         return heads[0]
     scores = [

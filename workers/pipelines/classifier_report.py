@@ -98,7 +98,7 @@ def card_sections(fitted: Mapping[str, Any]) -> dict[str, str]:
     return {
         "Held-out results": f"{report['verdict']}\n\n{table if rows else ''}",
         "What this is": (
-            f"A {spec['head']} head ({spec['loss']}) from latents of {config['dim']} dimensions to "
+            f"A {spec['head']} head ({spec['loss']}) from embeddings of {config['dim']} dimensions to "
             f"{config['n_classes']} classes, trained on: {config['trained_on']}."
         ),
         "Limits": "\n\n".join(report["caveats"]),
