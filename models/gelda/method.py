@@ -255,6 +255,8 @@ def _watched(
     if given is None or len(given[0]) == 0 or spec.patience is None:
         return None
     x, y, subdomain = given
+    if (np.asarray(y) < 0).any():
+        raise ValueError("held-out rows need labels")
     held_out = Rows(
         x=x,
         y=np.asarray(y, dtype=np.int64),
