@@ -52,7 +52,7 @@ def descend(
     """
     steps = optimiser_steps(spec)
     batches = [shuffled(len(p.y), min(spec.batch_size, len(p.y)), generator) for p in parts]
-    dropout = _on(network.weight.device, generator)
+    dropout = on_device(network.weight.device, generator)
     pulls = [(tensor, tensor.detach().clone()) for tensor in network.blocks.parameters()]
     optimiser = _optimiser(network, spec, penalty)
     for step in range(steps):
@@ -82,7 +82,7 @@ def batch_loss(
     return functional.cross_entropy(logits, part.y[rows])
 
 
-def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+def on_device(device: torch.device, generator: torch.Generator) -> torch.Generator:
     """Return a generator for draws on ``device``, seeded by the one on the CPU."""
     seed = int(torch.randint(2**62, (), generator=generator))
     return torch.Generator(device=device).manual_seed(seed)
