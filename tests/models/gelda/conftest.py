@@ -9,6 +9,7 @@ import pytest
 from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
+from models.semantics.spec import LearnedVectors
 
 WATCH = {"resume", "on_checkpoint", "should_stop"}
 
@@ -42,12 +43,15 @@ class Trainer:
         subdomain_vectors: Any = None,
         posterior: Any = None,
         held_out: Any = None,
+        kappa: Any = None,
         shrinkage: float = 1.0,
         front: Front | None = None,
         **parts: Any,
     ) -> Generator:
         """Train with ``counts`` rows a class; ``parts`` are parts of the spec, or a watch's."""
         watch = {name: parts.pop(name) for name in WATCH & parts.keys()}
+        if subdomains:  # the spec's name for their vectors is that of their names here
+            parts["subdomains"] = kappa or LearnedVectors()
         parts.setdefault("denoiser", DenoiserSpec(width=32, blocks=2))
         parts.setdefault("objective", ObjectiveSpec(steps=12, batch_size=32, checkpoint_steps=5))
         parts.setdefault("latents", LatentSpec(shrinkage=shrinkage))
