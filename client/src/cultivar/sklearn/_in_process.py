@@ -17,18 +17,18 @@ from models.errors import InputProblem
 from models.evaluation.data import LabelledRows
 from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.report import Context, build
+from models.evaluation.result import Result
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, UNASSIGNED, VAL, make_splits
 from models.evaluation.trainer import items
 from models.front import preparation
 from models.front.front import Front
-from models.gelda.method import train
+from models.gelda.method import Generator, train
 from models.gelda.plan import counts, derived_seed
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import DescriptionVectors, NameVectors
 from models.study.rivals import Semantics
 from models.study.study import Study
-from models.study.study import run as study_of
 
 Splits = npt.NDArray[np.int8]
 
@@ -106,19 +106,22 @@ class _Run:
         """One part of the rows trains, the second chooses, the third reports."""
         order, evaluation = self.order, EvaluateSpec.model_validate(evaluate.to_json())
         split, too_small = self._split(evaluation)
-        study = study_of(
+        study = Study(
             EmbeddingDataset(order.x, order.y, split, order.classes),
             split,
             self.spec,
             evaluation,
-            semantics=Semantics(self.vectors),
-            seed=order.seed,
-            scratch=self.scratch,
+            Semantics(self.vectors),
+            order.seed,
+            self.scratch,
             device=self.device,
         )
-        front = study.generator.front
-        x = preparation.transformed(front.inverse, study.synthetic[0], self.device)
-        return Made(x, study.generator, self._report(study, too_small))
+        choice = study.choose()
+        generator, (latents, cells) = study.generators[choice.layer], study.drawn(choice)
+        result = study.measure(choice)
+        x = preparation.transformed(generator.front.inverse, latents, self.device)
+        report = self._report(result, LabelledRows(latents, cells), generator, too_small)
+        return Made(x, generator, report)
 
     def _split(self, evaluation: EvaluateSpec) -> tuple[Splits, list[int]]:
         """Return the split of each row, and the classes too small for each of them."""
@@ -138,17 +141,16 @@ class _Run:
                 )
         return split, too_small
 
-    def _report(self, study: Study, too_small: list[int]) -> Report:
+    def _report(
+        self, result: Result, synthetic: LabelledRows, generator: Generator, too_small: list[int]
+    ) -> Report:
         order = self.order
-        fidelity = measure_fidelity(
-            study.result.data, LabelledRows(*study.synthetic), part="test", seed=order.seed
-        )
         context = Context(
             seed=order.seed,
             spec=self.spec.model_dump(mode="json"),
-            history=[tuple(point) for point in study.generator.config["history"]],
+            history=[tuple(point) for point in generator.config["history"]],
             too_small=[order.classes[label] for label in too_small],
             made_splits=("val", "test"),
-            fidelity=fidelity,
+            fidelity=measure_fidelity(result.data, synthetic, part="test", seed=order.seed),
         )
-        return Report(build(study.result, context))
+        return Report(build(result, context))
