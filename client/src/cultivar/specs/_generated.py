@@ -14,7 +14,9 @@ class UploadedHead(Part):
     """A linear head trained elsewhere, as with the foundation model itself."""
 
     upload: Annotated[str | HasId, Reference(r"^up_[0-9a-f]{32}$")]
-    """A complete upload: npz with the two arrays below, classes in the dataset's order."""
+    """A complete upload: npz with the two arrays below, and optionally `classes`, the names of
+    their rows; without it rows are in the order of the dataset's classes.
+    """
 
     weight: Annotated[str, Field(min_length=1, max_length=100)] = "head_weight"
     """Array of classes × dim."""
@@ -33,13 +35,15 @@ class HeadSpec(Part):
     """
 
     semantic_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    """Share of the weights' prior covariance that follows the similarity of class vectors: 0.3 K
-    + 0.7 I. `kernel` only; where the job has no vectors of meaning it is a linear layer.
+    """Share s of the weights' prior covariance that follows the similarity K of class vectors: W
+    = chol((1 - s) I + s K) V with the penalty on V. `kernel` only; where the job has no
+    vectors of meaning it is a linear layer.
     """
 
     initial: UploadedHead | None = None
-    """A head that came with the embeddings: training starts at it, and the penalty pulls towards
-    it.
+    """A head that came with the embeddings, trained on rows as rare as these: training starts at
+    it, its bias corrected by `loss`, and the penalty pulls towards it. `linear` and `kernel`
+    only.
     """
 
     loss: Literal["cross_entropy", "logit_adjusted"] = "cross_entropy"
@@ -51,17 +55,22 @@ class HeadSpec(Part):
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 15
-    """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps."""
+    """Passes over a training set of 10,000 rows; smaller and larger sets take as many steps.
+    This and the next two fields are for heads that are trained in batches: `cosine`, `mlp`,
+    all above an adapter's blocks, and all on more than 25,000 real rows. Any other goes to
+    the minimum of its loss.
+    """
 
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
-    """Rows a step."""
+    """Rows a step, of real ones and again of those added under `logit_adjusted`."""
 
     learning_rate: Annotated[float, Field(le=1, gt=0)] = 0.01
-    """Peak rate of Adam, with cosine decay to zero."""
+    """Peak rate of Adam, with cosine decay to zero; a tenth of it for an adapter's blocks."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
-    """L2 penalty on all weights, in the gradient; by default 10 / real training rows, which is
-    one Gaussian prior on the weights for every size of data (scikit-learn's C = 0.1).
+    """L2 penalty λ/2 · |w|² on all weights beside the mean loss; by default 10 / real training
+    rows, which is one Gaussian prior on the weights for every size of data (scikit-learn's C
+    = 0.1).
     """
 
     synthetic_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
@@ -108,6 +117,9 @@ class EvaluateSpec(Part):
     )
     """Candidates for the sampler's temperature; validation chooses."""
 
+    guidances: Annotated[tuple[Annotated[float, Field(ge=0, le=20)], ...], Field(max_length=8)] = ()
+    """Candidates for the sampler's guidance; by default the one of `sampler`."""
+
     shares: Annotated[
         tuple[Annotated[float, Field(le=1, gt=0)], ...], Field(min_length=1, max_length=8)
     ] = (
@@ -118,35 +130,64 @@ class EvaluateSpec(Part):
     chooses.
     """
 
+    penalties: Annotated[
+        tuple[Annotated[float, Field(le=1000, gt=0)], ...], Field(min_length=1, max_length=8)
+    ] = (
+        1.0,
+        0.1,
+        10.0,
+    )
+    """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
+
+    adjustments: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=5)], ...], Field(max_length=8)
+    ] = ()
+    """Candidates for the `adjustment` of logit-adjusted heads; by default the head's own."""
+
+    budget: Annotated[int, Field(ge=1, le=200)] = 12
+    """Settings that validation looks at for each arm, at most: one axis is searched after the
+    other.
+    """
+
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
     """What validation maximises and the verdict is about."""
 
     controls: tuple[
         Literal[
-            "tuned_real",
+            "logit_adjusted",
+            "same_head",
             "oversampling",
             "smote",
             "gaussian_1",
             "gaussian_2",
+            "gaussian_shrunk",
+            "cell_gaussian",
+            "cell_transport",
             "label_shift",
             "nearest_class_mean",
             "one_hot",
             "shuffled_vectors",
+            "no_subdomain",
         ],
         ...,
     ] = (
-        "tuned_real",
+        "logit_adjusted",
+        "same_head",
         "oversampling",
         "smote",
         "gaussian_1",
         "gaussian_2",
+        "gaussian_shrunk",
+        "cell_gaussian",
+        "cell_transport",
         "label_shift",
         "nearest_class_mean",
         "one_hot",
         "shuffled_vectors",
+        "no_subdomain",
     )
-    """Rivals trained in the same run; the last two apply only where class vectors carry
-    semantics.
+    """Rivals measured in the same run, as far as they apply: some need class vectors that carry
+    meaning, those of cells need `subdomains`.
     """
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
@@ -308,7 +349,7 @@ class OutputSpec(Part):
 
 
 class CellCount(Part):
-    """Rows to make of one cell: a class in a subdomain, of which there may be no example at all."""
+    """Rows to make of a cell: a class in a subdomain, of which there may be no example at all."""
 
     label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """The class; null stands for every class."""
@@ -342,8 +383,9 @@ class PlanSpec(Part):
     """This many synthetic rows for each real one."""
 
     cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10000)] | None = None
-    """These cells alone; needs `subdomains`. The other rules treat every cell of a dataset with
-    conditioned subdomains as they would a class, cells without a row included.
+    """These cells alone, rows of the same cell added up; needs `subdomains`. The other rules
+    treat every cell of a job with subdomains as they would a class, cells without a row
+    included.
     """
 
 
