@@ -1,12 +1,13 @@
 """Fidelity and novelty of synthetic latents: figures, each with what a perfect generator would get.
 
-Computed where the heads look: standardised latents, or whatever the caller's `prepare` makes of
-them. Synthetic rows are balanced and real ones are not, so every comparison has the same number of
-rows of each class on both sides, drawn by seed (`matching`). The reference is the same figure with
+Computed where the heads look: on latents as the heads take them, in units of the training rows'
+spread (one number for all dimensions, so that no direction gains). Synthetic rows are balanced and real ones are not, so every comparison has the same number of
+rows of each class on both sides (of each cell, where subdomains are conditioned on), drawn by seed
+(`matching`). The reference is the same figure with
 further real rows in place of the synthetic ones: as many, of the same classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -26,7 +27,6 @@ from models.evaluation.two_samples import (
 )
 
 Rows = npt.NDArray[np.float64]
-Prepare = Callable[[Latents], npt.NDArray[np.floating[Any]]]
 
 
 COMPONENTS = 64
@@ -44,7 +44,7 @@ class Fidelity:
         measured_on: `val` or `test`.
         figures: by name, in the order in which they are shown.
         classes: how many were compared.
-        left_out: names of classes with synthetic rows and too few real ones to compare with.
+        left_out: names of classes, or cells, with synthetic rows and no real ones to compare with.
         components: dimensions of Fréchet distance and C2ST; 0 where there are none.
         histogram: `edges`, and the shares of synthetic and held-out rows a bin, of distances to the
             nearest training row; None where nothing was compared.
@@ -71,43 +71,64 @@ def measure_fidelity(
     *,
     part: Literal["val", "test"] = "test",
     seed: int = 0,
-    prepare: Prepare | None = None,
 ) -> Fidelity:
     """Compare synthetic latents with the held-out rows of `part`, and with the training rows.
 
     Args:
         data: the parted real rows.
-        synthetic: latents `n dim` of the space that the real rows are in, and their classes.
+        synthetic: latents `n dim` of the space that the real rows are in, their classes, and their
+            subdomains where the data have any.
         part: which rows are held out: release is decided on `val`, the report shows `test`.
         seed: of every sample that is drawn.
-        prepare: latents to what the heads see; by default standardised by the training rows.
     """
-    held_out = data.val if part == "val" else data.test
-    n = len(data.classes)
-    matched = match(synthetic.y, held_out.y, data.train.y, n, seed)
-    prepare = prepare or _standardised(data.train.x)
-    sides = [
-        _prepared(prepare, rows)
-        for rows in (
-            synthetic.x[matched.synthetic],
-            held_out.x[matched.real],
-            _reference(data.train, held_out, matched),
-        )
-    ]
+    (train, held_out, synthetic), parts = _numbered(data, synthetic, part)
+    n = len(data.classes) * parts
+    matched = match(synthetic.y, held_out.y, train.y, n, seed)
+    spread = _spread(train.x)
+    sides = _sides(train, held_out, synthetic, matched, spread)
     components = min(COMPONENTS, sides[0].shape[1], len(sides[0]) // 2)
-    near = _nearest(data.train, held_out, synthetic, n, seed, prepare)
+    near = _nearest(train, held_out, synthetic, n, seed, spread)
     figures = [
         *_two_samples(*sides, components=components, seed=seed),
-        *novelty_figures(*near, synthetic=synthetic.x, held_out=held_out.x, train=data.train.x),
+        *novelty_figures(*near, synthetic=synthetic.x, held_out=held_out.x, train=train.x),
     ]
     return Fidelity(
         measured_on=part,
         figures={figure.name: figure for figure in figures},
-        classes=int((matched.counts > 0).sum()),
-        left_out=_left_out(synthetic, matched, data.classes),
+        classes=int((matched.counts.reshape(-1, parts) > 0).any(axis=1).sum()),
+        left_out=_left_out(synthetic, matched, data, parts),
         components=components if len(sides[0]) >= FEWEST_ROWS else 0,
         histogram=histogram(*(one.distances for one in near)) if len(near[0].rows) else None,
     )
+
+
+def _numbered(
+    data: EvaluationData, synthetic: LabelledRows, part: Literal["val", "test"]
+) -> tuple[list[LabelledRows], int]:
+    """Training, held-out and synthetic rows by class or by cell, and the cells of a class."""
+    held_out = data.val if part == "val" else data.test
+    by_cell = bool(data.subdomains) and synthetic.subdomain is not None
+    numbered = [
+        LabelledRows(rows.x, data.cells(rows) if by_cell else rows.y)
+        for rows in (data.train, held_out, synthetic)
+    ]
+    return numbered, data.parts_a_class if by_cell else 1
+
+
+def _sides(
+    train: LabelledRows,
+    held_out: LabelledRows,
+    synthetic: LabelledRows,
+    matched: Matched,
+    spread: float,
+) -> list[Rows]:
+    """The synthetic, the held-out and the reference sample, each in the order of the classes."""
+    chosen = (
+        synthetic.x[matched.synthetic],
+        held_out.x[matched.real],
+        _reference(train, held_out, matched),
+    )
+    return [_scaled(rows, spread) for rows in chosen]
 
 
 def _reference(train: LabelledRows, held_out: LabelledRows, matched: Matched) -> Latents:
@@ -118,22 +139,25 @@ def _reference(train: LabelledRows, held_out: LabelledRows, matched: Matched) ->
     return x[np.argsort(y, kind="stable")]
 
 
-def _standardised(train: Latents) -> Prepare:
-    centre = train.mean(axis=0, dtype=np.float64)
-    scale = train.std(axis=0, dtype=np.float64)
-    scale[scale == 0] = 1.0
-    return lambda x: np.asarray((x - centre) / scale)
+def _spread(train: Latents) -> float:
+    """Root mean square deviation of training rows, a dimension; 1 where they are all alike."""
+    some = train[:: max(1, len(train) // TRAIN_ROWS)]
+    return float(np.sqrt(some.var(axis=0, dtype=np.float64).mean())) or 1.0 if len(some) else 1.0
 
 
-def _prepared(prepare: Prepare, x: Latents) -> Rows:
-    # No network takes an empty batch well, and there is nothing to prepare.
-    return np.asarray(prepare(x) if len(x) else x, dtype=np.float64)
+def _scaled(x: Latents, spread: float) -> Rows:
+    return np.asarray(x, dtype=np.float64) / spread
 
 
-def _left_out(synthetic: LabelledRows, matched: Matched, classes: Sequence[str]) -> tuple[str, ...]:
-    made = np.bincount(synthetic.y, minlength=len(classes))
+def _left_out(
+    synthetic: LabelledRows, matched: Matched, data: EvaluationData, parts: int
+) -> tuple[str, ...]:
+    made = np.bincount(synthetic.y, minlength=len(matched.counts))
+    cells = np.flatnonzero((made > 0) & (matched.counts == 0)).tolist()
+    if parts == 1:
+        return tuple(data.classes[cell] for cell in cells)
     return tuple(
-        classes[label] for label in np.flatnonzero((made > 0) & (matched.counts == 0)).tolist()
+        f"{data.classes[cell // parts]} in {data.subdomains[cell % parts]}" for cell in cells
     )
 
 
@@ -192,7 +216,7 @@ def _nearest(
     synthetic: LabelledRows,
     n_classes: int,
     seed: int,
-    prepare: Prepare,
+    spread: float,
 ) -> tuple[Near, Near]:
     """Distances of synthetic and of held-out rows, alike in classes, to the nearest training row."""
     made, kept = match_two(synthetic.y, held_out.y, n_classes, seed)
@@ -200,8 +224,8 @@ def _nearest(
     if not len(made) or not len(among):
         nothing = Near(made[:0], np.empty(0))
         return nothing, nothing
-    near = _prepared(prepare, train.x[np.sort(among)])
+    near = _scaled(train.x[np.sort(among)], spread)
     return (
-        Near(made, nearest_distances(_prepared(prepare, synthetic.x[made]), near)),
-        Near(kept, nearest_distances(_prepared(prepare, held_out.x[kept]), near)),
+        Near(made, nearest_distances(_scaled(synthetic.x[made], spread), near)),
+        Near(kept, nearest_distances(_scaled(held_out.x[kept], spread), near)),
     )

@@ -193,7 +193,9 @@ def distances(report: Mapping[str, Any]) -> str | None:
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _place: f"{100 * value:g} %")
-        axes.set_xlabel("root mean square distance to the nearest training row, a dimension")
+        axes.set_xlabel(
+            "distance to the nearest training row, in units of the training rows' spread"
+        )
         axes.set_ylabel("share of rows")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 

@@ -164,14 +164,59 @@ def test_equal_seeds_give_equal_figures_as_strict_json(data):
     assert sum(shares["held_out"]) == pytest.approx(1, abs=1e-4)
 
 
-def test_figures_are_taken_where_the_caller_prepares_the_rows(data):
-    """A dimension that the heads never see may be wrong without any harm."""
-    made = drawn([300] * 4, 3)
-    x = made.x.copy()
-    x[:, 0] += 5
-    wrong = replace(made, x=x)
-    assert figures(data, wrong)["c2st"].low > 0.9
-    assert figures(data, wrong, prepare=lambda rows: rows[:, 1:])["c2st"].value < 0.6
+def test_the_unit_of_the_latents_changes_no_figure(data):
+    made = drawn([60, 200, 300, 300], 3)
+    small = EvaluationData(
+        *(
+            LabelledRows(part.x * np.float32(1 / 1024), part.y)
+            for part in (data.train, data.val, data.test)
+        ),
+        data.classes,
+    )
+    found = figures(small, replace(made, x=made.x * np.float32(1 / 1024)))
+    for name, figure in figures(data, made).items():
+        assert found[name].value == pytest.approx(figure.value, rel=1e-6), name
+
+
+def test_directions_keep_the_weight_that_the_heads_give_them(data):
+    """What is wrong in a direction of little variance is hardly far from anything."""
+
+    def flat(rows):
+        x = rows.x.copy()
+        x[:, 0] *= 1e-3
+        return replace(rows, x=x)
+
+    thin = replace(data, train=flat(data.train), test=flat(data.test))
+    made = flat(drawn([300] * 4, 3))
+    made.x[:, 0] += 5e-3
+    found = figures(thin, made)
+    assert found["precision"].value == pytest.approx(found["precision"].reference, abs=0.06)
+    assert found["nearest_ratio"].value == pytest.approx(1, abs=0.06)
+
+
+def test_cells_are_compared_with_their_own_kind():
+    """Two subdomains far apart, one of them made and both held out: only like meets like."""
+
+    def cells(counts, seed):
+        rng = np.random.default_rng(seed)
+        cell = np.repeat(np.arange(4), counts)
+        x = 4.0 * np.eye(4, 6)[cell] + rng.standard_normal((len(cell), 6))
+        return LabelledRows(x.astype(np.float32), cell // 2, subdomain=cell % 2)
+
+    data = EvaluationData(
+        cells([80, 60, 70, 0], 0), cells([40] * 4, 1), cells([90, 90, 90, 0], 2),
+        ("cat", "dog"), ("day", "night"),
+    )  # fmt: skip
+    made = cells([0, 150, 0, 150], 3)
+    found = measure_fidelity(data, made)
+    assert found.figures["c2st"].value < 0.6
+    assert found.figures["precision"].value > 0.7
+    assert (found.classes, found.left_out) == (1, ("dog in night",))
+    # A cell without a training row is compared all the same, where rows of it are held out.
+    unseen = measure_fidelity(data, made, part="val")
+    assert (unseen.classes, unseen.left_out) == (2, ())
+    by_class = measure_fidelity(data, replace(made, subdomain=None))
+    assert by_class.figures["c2st"].low > 0.6
 
 
 def test_all_sides_have_the_same_classes_and_no_row_twice(data):
