@@ -36,7 +36,19 @@ def test_a_handle_of_another_noun_is_refused():
 
 
 @pytest.mark.parametrize(
-    "plan", [{"raise_to": 200}, {"per_class": {"a": 3}}, {"match": "median"}, {"multiply": 2.0}]
+    "plan",
+    [
+        {"raise_to": 200},
+        {"per_class": {"a": 3}},
+        {"match": "median"},
+        {"multiply": 2.0},
+        {
+            "cells": [
+                {"subdomain": "sea", "rows": 3},
+                {"label": "a", "subdomain": "land", "rows": 1},
+            ]
+        },
+    ],
 )
 def test_plan_fields_are_lifted_into_the_plan(plan):
     assert Gelda(dataset=DATASET, **plan).to_json()["plan"] == plan
