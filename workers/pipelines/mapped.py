@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 _KEPT_BYTES = 1 << 27
-_AROUND_BYTES = 1 << 16
-"""What the kernel maps beside a single row that is touched (its `fault_around_bytes`)."""
+_SCATTERED_ROWS = 64
+"""Rows from all over the file that are read at once: with each the kernel may map 2 MiB around it."""
 
 
 class Mapped(np.memmap[Any, Any]):
@@ -23,20 +23,29 @@ class Mapped(np.memmap[Any, Any]):
 
     @classmethod
     def of(cls, x: npt.NDArray[Any]) -> Self | npt.NDArray[Any]:
-        """Return the same rows; those that are in no mapped file as they are."""
-        return x.view(cls) if isinstance(x, np.memmap) else x
+        """Return the same rows; those in memory, or of a file too small to matter, as they are."""
+        return x.view(cls) if isinstance(x, np.memmap) and x.nbytes > _KEPT_BYTES else x
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, np.ndarray) and index.ndim == 1:
+            return self._scattered(np.flatnonzero(index) if index.dtype == bool else index)
         part = np.array(super().__getitem__(index))
-        single = not isinstance(index, slice)
-        self._read += max(part.nbytes, _AROUND_BYTES * len(part) if single and part.ndim else 0)
+        self._read += part.nbytes
         if self._read > _KEPT_BYTES:
-            self._read = 0
             self._give_back()
         return part[()]
 
+    def _scattered(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        out = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        for start in range(0, len(rows), _SCATTERED_ROWS):
+            block = slice(start, start + _SCATTERED_ROWS)
+            out[block] = super().__getitem__(rows[block])
+            self._give_back()
+        return out
+
     def _give_back(self) -> None:
         # Nothing is lost by it: what was written is in the file's cache, which is shared.
+        self._read = 0
         advice = getattr(mmap, "MADV_DONTNEED", None)
         mapping = getattr(self, "_mmap", None)
         if advice is not None and mapping is not None:
