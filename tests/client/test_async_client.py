@@ -6,7 +6,17 @@ import inspect
 import numpy as np
 import pytest
 
-from cultivar import AsyncClient, AsyncDataset, AsyncJob, Client, Dataset, Job, NotFoundError
+from cultivar import (
+    AsyncClient,
+    AsyncDataset,
+    AsyncJob,
+    AsyncTrainedClassifier,
+    Client,
+    Dataset,
+    Job,
+    NotFoundError,
+    TrainedClassifier,
+)
 from cultivar import _async_client as theirs
 from cultivar import _client as ours
 from cultivar.specs import DenoiserSpec, Gelda, ObjectiveSpec
@@ -21,6 +31,8 @@ from cultivar.specs import DenoiserSpec, Gelda, ObjectiveSpec
         (ours.Datasets, theirs.AsyncDatasets),
         (ours.Jobs, theirs.AsyncJobs),
         (ours.Models, theirs.AsyncModels),
+        (ours.Classifiers, theirs.AsyncClassifiers),
+        (TrainedClassifier, AsyncTrainedClassifier),
     ],
     ids=lambda kind: kind.__name__,
 )

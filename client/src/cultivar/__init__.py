@@ -12,7 +12,8 @@ x, y = job.output.to_numpy()
 
 from cultivar import specs
 from cultivar._async_client import AsyncClient
-from cultivar._async_handles import AsyncDataset, AsyncJob
+from cultivar._async_handles import AsyncDataset, AsyncJob, AsyncTrainedClassifier
+from cultivar._classifier import LocalClassifier, load_classifier
 from cultivar._client import Client
 from cultivar._constants import __version__
 from cultivar._exceptions import (
@@ -28,6 +29,7 @@ from cultivar._exceptions import (
     CultivarError,
     DigestMismatch,
     InternalServerError,
+    InvalidInput,
     JobFailed,
     LocalServerError,
     NotFoundError,
@@ -37,7 +39,7 @@ from cultivar._exceptions import (
     UnsupportedMediaTypeError,
     WaitTimeout,
 )
-from cultivar._handles import Dataset, Job
+from cultivar._handles import Dataset, Job, TrainedClassifier
 from cultivar._output import Output
 from cultivar._records import Artifact, Event, Model, Upload
 from cultivar._report import Report
@@ -51,6 +53,7 @@ __all__ = [
     "AsyncClient",
     "AsyncDataset",
     "AsyncJob",
+    "AsyncTrainedClassifier",
     "AuthenticationError",
     "BadRequestError",
     "Client",
@@ -62,8 +65,10 @@ __all__ = [
     "DigestMismatch",
     "Event",
     "InternalServerError",
+    "InvalidInput",
     "Job",
     "JobFailed",
+    "LocalClassifier",
     "LocalServerError",
     "Model",
     "NotFoundError",
@@ -71,10 +76,12 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "Report",
+    "TrainedClassifier",
     "UnprocessableEntityError",
     "UnsupportedMediaTypeError",
     "Upload",
     "WaitTimeout",
     "__version__",
+    "load_classifier",
     "specs",
 ]

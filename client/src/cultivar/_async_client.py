@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cultivar import _operations as operations
-from cultivar._async_handles import AsyncDataset, AsyncJob
+from cultivar._async_handles import AsyncDataset, AsyncJob, AsyncTrainedClassifier
 from cultivar._exchange import Flow
 from cultivar._operations import Arrays, Order, Paths
 from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
@@ -37,7 +37,7 @@ class AsyncClient:
         self.datasets = AsyncDatasets(self)
         self.jobs = AsyncJobs(self)
         self.generators = AsyncModels(self, "generators")
-        self.classifiers = AsyncModels(self, "classifiers")
+        self.classifiers = AsyncClassifiers(self, "classifiers")
 
     @classmethod
     async def local(cls, home: str | os.PathLike[str] | None = None) -> Self:
@@ -198,3 +198,15 @@ class AsyncModels:
         model_id = model if isinstance(model, str) else model.id
         flow = operations.download_model(self._noun, model_id, Path(folder), progress)
         return await self._client.run(flow)
+
+
+class AsyncClassifiers(AsyncModels):
+    """Trained classifiers, which can be loaded."""
+
+    async def get(self, model_id: str) -> AsyncTrainedClassifier:
+        return AsyncTrainedClassifier.of(self._client, await super().get(model_id))
+
+    async def list(self) -> AsyncIterator[AsyncTrainedClassifier]:
+        """Yield them all, newest first."""
+        async for model in super().list():
+            yield AsyncTrainedClassifier.of(self._client, model)

@@ -5,7 +5,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import PrivateAttr
+
 from cultivar import _operations as operations
+from cultivar._classifier import LocalClassifier
+from cultivar._exceptions import CultivarError
 from cultivar._output import Output
 from cultivar._polling import wait
 from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
@@ -94,9 +98,27 @@ class AsyncJob(JobView):
         """Return the trained generator; name it in a `Sample` spec to draw more."""
         return await self._client.generators.get(self._made("generator"))
 
-    async def classifier(self) -> Model:
-        """Return the trained classifier."""
+    async def classifier(self) -> "AsyncTrainedClassifier":
+        """Return the trained classifier; awaiting its `load` brings it into this process."""
         return await self._client.classifiers.get(self._made("classifier"))
+
+
+class AsyncTrainedClassifier(Model):
+    """A trained classifier at the service."""
+
+    _client: "AsyncClient | None" = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, client: "AsyncClient", model: Model) -> "AsyncTrainedClassifier":
+        made = cls.model_validate(model.model_dump())
+        made._client = client
+        return made
+
+    async def load(self) -> LocalClassifier:
+        """Fetch its weights and return it, ready to predict embeddings in this process."""
+        if self._client is None:
+            raise CultivarError(f"{self.id} is of no client; load_classifier(folder) reads files")
+        return await self._client.run(operations.load_trained(self))
 
 
 class AsyncDataset(DatasetView):

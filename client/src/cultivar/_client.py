@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cultivar import _operations as operations
 from cultivar._exchange import Flow
-from cultivar._handles import Dataset, Job
+from cultivar._handles import Dataset, Job, TrainedClassifier
 from cultivar._operations import Arrays, Order, Paths
 from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
 from cultivar._settings import resolve
@@ -42,7 +42,7 @@ class Client:
         self.datasets = Datasets(self)
         self.jobs = Jobs(self)
         self.generators = Models(self, "generators")
-        self.classifiers = Models(self, "classifiers")
+        self.classifiers = Classifiers(self, "classifiers")
 
     @classmethod
     def local(cls, home: str | os.PathLike[str] | None = None) -> Self:
@@ -235,3 +235,15 @@ class Models:
         model_id = model if isinstance(model, str) else model.id
         flow = operations.download_model(self._noun, model_id, Path(folder), progress)
         return self._client.run(flow)
+
+
+class Classifiers(Models):
+    """Trained classifiers, which can be loaded."""
+
+    def get(self, model_id: str) -> TrainedClassifier:
+        return TrainedClassifier.of(self._client, super().get(model_id))
+
+    def list(self) -> Iterator[TrainedClassifier]:
+        """Yield them all, newest first."""
+        for model in super().list():
+            yield TrainedClassifier.of(self._client, model)

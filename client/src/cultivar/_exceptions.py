@@ -18,6 +18,7 @@ CultivarError
 │       └── InternalServerError        500 and above
 ├── JobFailed                      a job ended without success; carries its code
 ├── WaitTimeout                    a job did not end in the time given; it goes on
+├── InvalidInput                   rows that a classifier cannot take
 ├── DigestMismatch                 bytes that arrived are not the bytes that were promised
 └── LocalServerError               the embedded stack did not start, or stopped
 """
@@ -179,6 +180,10 @@ class WaitTimeout(CultivarError, TimeoutError):
     def __init__(self, job_id: str, seconds: float) -> None:
         super().__init__(f"{job_id} did not end within {seconds:g} s; it goes on at the service")
         self.job_id = job_id
+
+
+class InvalidInput(CultivarError, ValueError):
+    pass
 
 
 class DigestMismatch(CultivarError):

@@ -6,7 +6,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import PrivateAttr
+
 from cultivar import _operations as operations
+from cultivar._classifier import LocalClassifier
+from cultivar._exceptions import CultivarError
 from cultivar._output import Output
 from cultivar._polling import wait
 from cultivar._progress import stderr
@@ -103,9 +107,27 @@ class Job(JobView):
         return self._client.generators.get(self._made("generator"))
 
     @property
-    def classifier(self) -> Model:
-        """The trained classifier."""
+    def classifier(self) -> "TrainedClassifier":
+        """The trained classifier; ``job.classifier.load()`` brings it into this process."""
         return self._client.classifiers.get(self._made("classifier"))
+
+
+class TrainedClassifier(Model):
+    """A trained classifier at the service."""
+
+    _client: "Client | None" = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, client: "Client", model: Model) -> "TrainedClassifier":
+        made = cls.model_validate(model.model_dump())
+        made._client = client
+        return made
+
+    def load(self) -> LocalClassifier:
+        """Fetch its weights and return it, ready to predict embeddings in this process."""
+        if self._client is None:
+            raise CultivarError(f"{self.id} is of no client; load_classifier(folder) reads files")
+        return self._client.run(operations.load_trained(self))
 
 
 class Dataset(DatasetView):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cultivar._classifier import CLASSIFIER_FILES, LocalClassifier, load_classifier
 from cultivar._constants import PAGE_LIMIT
 from cultivar._downloading import RemoteFile, download_to
 from cultivar._exceptions import ConfigurationError, CultivarError
@@ -162,13 +163,32 @@ def download(
 
 def download_model(noun: str, model_id: str, folder: Path, show: bool) -> Flow[list[Path]]:
     """Fetch all files of a generator or classifier into a folder."""
-    base = f"/v1/{noun}/{model_id}"
-    model = yield from get(Model, base)
+    model = yield from get(Model, f"/v1/{noun}/{model_id}")
     paths = []
-    for name, file in model.files.items():
-        wanted = RemoteFile(f"{base}/files/{name}", name, file["sha256"], file["bytes"])
+    for name in model.files:
+        wanted = _model_file(noun, model, name)
         paths.append((yield from _download_one(wanted, folder, show)))
     return paths
+
+
+def load_trained(model: Model) -> Flow[LocalClassifier]:
+    """Fetch a classifier into memory."""
+    missing = [name for name in CLASSIFIER_FILES if name not in model.files]
+    if missing:
+        raise CultivarError(
+            f"{model.id} has no {', '.join(missing)}; it has {', '.join(model.files) or 'no files'}"
+        )
+    with tempfile.TemporaryDirectory(prefix="cultivar-") as folder:
+        for name in CLASSIFIER_FILES:
+            yield from _download_one(_model_file("classifiers", model, name), Path(folder), False)
+        loaded: LocalClassifier = yield Work(lambda: load_classifier(folder))
+    return loaded
+
+
+def _model_file(noun: str, model: Model, name: str) -> RemoteFile:
+    file = model.files[name]
+    path = f"/v1/{noun}/{model.id}/files/{name}"
+    return RemoteFile(path, name, file["sha256"], file["bytes"])
 
 
 def _download_one(wanted: RemoteFile, folder: Path, show: bool) -> Flow[Path]:

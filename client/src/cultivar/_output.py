@@ -1,7 +1,6 @@
 """A job's synthetic rows in memory, in the form that the caller's framework wants."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cultivar._exceptions import ConfigurationError, CultivarError
+from cultivar._exceptions import ConfigurationError
+from cultivar._safetensors import read_safetensors
 
 if TYPE_CHECKING:
     import torch
 
 OUTPUT_NAMES: Final = ("synthetic.npz", "synthetic.parquet", "synthetic.safetensors")
-MAX_HEADER: Final = 100 << 20
-_DTYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,25 +88,9 @@ def _read_npz(path: Path) -> Parts:
 
 
 def _read_safetensors(path: Path) -> Parts:
-    """Read the format's own few lines: a length, a JSON header, then the tensors' bytes."""
-    raw = path.read_bytes()
-    length = int.from_bytes(raw[:8], "little")
-    if not 2 <= length <= min(MAX_HEADER, len(raw) - 8):
-        raise CultivarError(f"{path.name} has no safetensors header")
-    header = json.loads(raw[8 : 8 + length])
-    names = header.pop("__metadata__", {}).get("classes")
-    data = memoryview(raw)[8 + length :]
-    tensors = {name: _tensor(data, entry) for name, entry in header.items()}
+    tensors, metadata = read_safetensors(path)
+    names = metadata.get("classes")
     return tensors["x"], tensors["y"], tuple(json.loads(names)) if names else None
-
-
-def _tensor(data: memoryview, entry: dict[str, Any]) -> npt.NDArray[Any]:
-    start, end = entry["data_offsets"]
-    dtype = np.dtype(_DTYPES[entry["dtype"]])
-    shape = tuple(entry["shape"])
-    if end - start != math.prod(shape) * dtype.itemsize or end > len(data):
-        raise CultivarError("a safetensors header does not fit its data")
-    return np.frombuffer(data[start:end], dtype=dtype).reshape(shape)
 
 
 def _read_parquet(path: Path) -> Parts:
