@@ -1,193 +1,199 @@
-"""GeLDA on a long tail, through the service, beside every control.
+"""GeLDA on a long tail, beside every rival with the same preparation and head.
 
-    python -m benchmarks.longtail --data cifar100_lt100_resnet32.npz --vectors vectors.npz:unit_sphere
+    python -m benchmarks.longtail --data cifar100_lt100_mobilenetv2.npz \
+        --vectors cifar100_class_vectors.npz:unit_sphere,glove [--scarce 2]
+    python -m benchmarks.longtail --data cifar100_lt100_resnet32.npz \
+        --vectors cifar100_class_vectors.npz:unit_sphere,glove --choose half
 
-Data: npz with ``x, y, x_test, y_test, classes`` and optionally ``head_weight, head_bias``, the
-head of the network that made the latents. One half of the test rows of each class (drawn by
-``--half-seed``) goes in as split `val` and chooses temperature; the other half as `test` reports.
-A seed is a whole job: its generator, its choice and its heads. Head: linear, from scratch,
-cross-entropy on the balanced mix (every class raised to the largest). Intervals are those of
-``models.evaluation.interval``, over seeds and test rows.
+Data: npz with ``x, y, x_test, y_test, classes`` and optionally ``head_weight, head_bias``, the head
+that came with the latents: then every arm's head is anchored at it. ``--choose train`` sets a part of
+the training rows aside, lets it choose every arm's settings, and trains again on all of them with what
+was chosen; all test rows report. ``--choose half`` lets one half of the test rows choose and the
+other report, both ways round: for networks that know their training rows by heart. ``--scarce N``
+cuts the few classes (below 20 rows) to N rows and chooses nothing: the settings stand beforehand.
 
-Cost on 2 cores, CIFAR-100-LT, 3 seeds: see the figures in the README. `--quick`: 300
-training steps, fewer temperatures and controls; for trying it out, with `--seeds 1`.
+A seed trains generator and heads anew; what is chosen is chosen once. It is what a `gelda` job does,
+in one process (`models.study`). Cost on 2 cores, one thread: about 2 minutes a seed.
 """
 
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.comparison import Comparison, pooled
 from benchmarks.face import Face
-from cultivar import Client, Job
-from cultivar.specs import EvaluateSpec, Gelda
-from models.evaluation.interval import Resampled
-from models.evaluation.metrics import accuracy, balanced_accuracy, shot_groups
-from models.evaluation.result import LABELS, METHOD
+from benchmarks.longtail_data import LongTail, class_vectors
+from models.classifiers.spec import HeadSpec, UploadedHead
+from models.evaluation.arms import LABELS, METHOD, REAL
+from models.evaluation.choosing import axes_of, starting_setting
+from models.evaluation.metrics import shot_groups
+from models.evaluation.settings import Choice
+from models.evaluation.spec import EvaluateSpec
+from models.front.spec import PreparationSpec
+from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, PlanSpec
+from models.study.rivals import Semantics
+from models.study.study import Study
 
-TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.0)
-QUICK_STEPS = 300
-OWN_HEAD, OWN_SHIFTED = "own_head", "own_head_shifted"
-WORDS = LABELS | {
-    OWN_HEAD: "the latents' own head",
-    OWN_SHIFTED: "the latents' own head, label shift",
-}
-
-Floats = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
 
+NO_ID = "0" * 32
+POST_RELU = PreparationSpec(transform="sqrt", components=256, normalise=True)
+AS_IT_IS = PreparationSpec(standardise=False)
 
-@dataclass(frozen=True)
-class LongTail:
-    """A long-tailed training set and a test set cut in two halves, class by class."""
+TEMPERATURES = (1.0, 1.5)
+"""Candidates; beyond them nothing was gained on any set here."""
 
-    arrays: Mapping[str, npt.NDArray[Any]]
-    report: Labels
-    choose: Labels
 
-    @classmethod
-    def read(cls, path: Path, half_seed: int) -> "LongTail":
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        missing = [name for name in ("x", "y", "x_test", "y_test", "classes") if name not in arrays]
-        if missing:
-            raise SystemExit(f"{path} lacks {', '.join(missing)}; it has {', '.join(arrays)}")
-        rng, halves = np.random.default_rng(half_seed), ([], [])  # type: ignore[var-annotated]
-        for label in np.unique(arrays["y_test"]):
-            rows = rng.permutation(np.flatnonzero(arrays["y_test"] == label))
-            halves[0].append(rows[: len(rows) // 2])
-            halves[1].append(rows[len(rows) // 2 :])
-        return cls(arrays, np.sort(np.concatenate(halves[0])), np.sort(np.concatenate(halves[1])))
+def spec_of(data: LongTail, quick: bool = False) -> tuple[GeldaSpec, EvaluateSpec]:
+    """Return the settings of both tables; what is a candidate in them is chosen by validation.
 
-    @property
-    def train_counts(self) -> Labels:
-        return np.bincount(self.arrays["y"], minlength=len(self.arrays["classes"]))
-
-    def upload(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what the service is given."""
-        a = self.arrays
-        return {
-            "x": a["x"], "y": a["y"], "classes": a["classes"],
-            "x_val": a["x_test"][self.choose], "y_val": a["y_test"][self.choose],
-            "x_test": a["x_test"][self.report], "y_test": a["y_test"][self.report],
-        }  # fmt: skip
-
-    def own_heads(self) -> dict[str, Labels]:
-        """Predictions, on the reporting half, of the head that came with the latents."""
-        if "head_weight" not in self.arrays:
-            return {}
-        x = self.arrays["x_test"][self.report].astype(np.float64)
-        logits = x @ self.arrays["head_weight"].T.astype(np.float64) + self.arrays["head_bias"]
-        prior = np.log(self.train_counts / self.train_counts.sum())
-        return {OWN_HEAD: logits.argmax(1)[None], OWN_SHIFTED: (logits - prior).argmax(1)[None]}
+    Latents of a network that knows its training rows by heart are tighter than new ones, and their
+    means lie too far out: there means are shrunk fourteen-fold, and the variance is raised.
+    """
+    anchored = "head_weight" in data.arrays
+    head = HeadSpec(
+        head="kernel",
+        loss="logit_adjusted",
+        adjustment=1.0 if anchored else 1.25,
+        weight_decay=1e-2 if anchored else 4e-3,
+        synthetic_weight=1.0 if anchored else 0.2,
+        initial=UploadedHead(upload=f"up_{NO_ID}") if anchored else None,
+    )
+    spec = GeldaSpec(
+        dataset=f"ds_{NO_ID}",
+        preparation=(AS_IT_IS if anchored else POST_RELU,),
+        latents=LatentSpec(shrinkage=14.0 if anchored else 0.8, estimate="similar"),
+        denoiser=DenoiserSpec(width=256, blocks=2, dropout=0.15),
+        objective=ObjectiveSpec(steps=200 if quick else 1000),
+        plan=PlanSpec(per_class=100),
+        classifier=head,
+    )
+    evaluation = EvaluateSpec(
+        seeds=1,
+        temperatures=(4.0, 3.0) if anchored else TEMPERATURES,
+        shares=(1.0,),
+        penalties=(1.0, 0.5, 2.0),
+        adjustments=(1.0,) if anchored else (1.25, 1.0, 1.5),
+        metric="balanced_accuracy",
+    )
+    return spec, evaluation
 
 
 def main() -> int:
-    face = Face(__doc__, seeds=3)
-    face.parser.add_argument("--vectors", help="FILE.npz[:ARRAY] with class vectors, and `classes`")
+    face = Face(__doc__, seeds=5)
     face.parser.add_argument(
-        "--half-seed", type=int, default=0, help="which half of the test rows chooses"
+        "--vectors", required=True, help="FILE.npz:ARRAY[,ARRAY] with class vectors, and `classes`"
     )
-    face.parser.add_argument("--url", help="a running service; by default one is started")
+    face.parser.add_argument("--choose", choices=("train", "half"), default="train")
+    face.parser.add_argument(
+        "--scarce", type=int, metavar="N", help="rows to leave of each few class"
+    )
     arguments = face.parse(data=1)
-    data = LongTail.read(arguments.data[0], arguments.half_seed)
-    face.say(
-        f"{len(data.arrays['x'])} rows, {len(data.arrays['classes'])} classes of "
-        f"{data.train_counts.max()} to {data.train_counts.min()}; "
-        f"{len(data.choose)} test rows choose, {len(data.report)} report"
-    )
-    with tempfile.TemporaryDirectory() as home, _client(arguments, home) as client:
-        predictions, choices = _through_the_service(face, client, arguments, data, Path(home))
-    predictions |= data.own_heads()
-    rows = list(_rows(data, predictions))
-    face.table(
-        ("method", "all", "many", "medium", "few", "balanced", "GeLDA minus it [95 %]"), rows
-    )
-    face.finish({"rows": _figures(data, predictions), "choices": choices, "seeds": arguments.seeds})
+    data = LongTail.read(arguments.data[0], arguments.scarce)
+    ways = _ways(data, arguments)
+    found = [_one_way(face, arguments, data, *way) for way in ways]
+    # Both ways round, each test row is reported on once: by the half that did not choose with it.
+    y = np.concatenate([way.y for way, _ in found])
+    predictions = {
+        name: np.concatenate([way.predictions[name] for way, _ in found], axis=1)
+        for name in found[0][0].predictions
+    }
+    uncut = LongTail.read(arguments.data[0])
+    comparison = Comparison(y, predictions, shot_groups(uncut.counts), words=LABELS | OWN)
+    name = f"longtail-{arguments.data[0].stem}" + ("-scarce" if arguments.scarce else "")
+    title = f"{len(data.arrays['x']):,} rows, {len(data.counts)} classes, {arguments.seeds} seeds"
+    figures = comparison.show(face, title, name)
+    choices = [choice for _, choice in found]
+    face.finish({"rows": figures, "choices": choices, "seeds": arguments.seeds})
     return 0
 
 
-def _client(arguments: Namespace, home: str) -> Client:
-    return Client(arguments.url) if arguments.url else Client.local(Path(home) / "service")
+@dataclass(frozen=True)
+class Way:
+    """What methods said about the rows that report."""
+
+    y: Labels
+    predictions: Mapping[str, Labels]
 
 
-def _through_the_service(
-    face: Face, client: Client, arguments: Namespace, data: LongTail, folder: Path
-) -> tuple[dict[str, Labels], list[dict[str, float]]]:
-    """Run a job a seed; return int64 (seeds, n) predictions by method, and what was chosen."""
-    dataset = client.datasets.upload(data.upload(), name=arguments.data[0].stem, progress=False)
-    spec: dict[str, Any] = {"dataset": dataset, "match": "largest"}
-    if arguments.vectors:
-        file, _, array = arguments.vectors.partition(":")
-        upload = client.uploads.create(file, progress=False)
-        spec["classes"] = {"source": "upload", "upload": upload, "array": array or "vectors"}
-    evaluate: dict[str, Any] = {"seeds": 1, "shares": (1.0,), "temperatures": TEMPERATURES}
-    if arguments.quick:
-        spec["objective"] = {"steps": QUICK_STEPS}
-        evaluate |= {"temperatures": (1.0, 2.0), "controls": ("smote", "label_shift")}
-    found: list[dict[str, Labels]] = []
-    choices = []
-    for seed in range(arguments.seeds):
-        job = client.jobs.create(Gelda(**spec), seed=seed, evaluate=EvaluateSpec(**evaluate))
-        face.say(f"seed {seed}: {job.id}")
-        job.wait()
-        job.download(folder / job.id, progress=False)
-        with np.load(folder / job.id / "predictions.npz", allow_pickle=False) as file:
-            found.append({name: file[name] for name in file.files if name in LABELS})
-        choices.append(_choice(job))
-        face.say(f"seed {seed}: temperature {choices[-1]['temperature']:g} chosen")
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}, choices
+def _ways(data: LongTail, arguments: Namespace) -> list[tuple[Labels | None, Labels, bool]]:
+    """Return rows that choose (None: nothing is chosen), rows that report, and whether the
+    choosing rows are training rows, which train again afterwards.
+    """
+    if arguments.scarce is not None:
+        return [(None, data.test_rows, True)]
+    if arguments.choose == "train":
+        return [(data.some_training_rows(seed=0), data.test_rows, True)]
+    first, second = data.halves(seed=0)
+    return [(first, second, False), (second, first, False)]
 
 
-def _choice(job: Job) -> dict[str, float]:
-    chosen = job.report.data["choice"]
-    return {"temperature": chosen["temperature"], "share": chosen["share"]}
+def _one_way(
+    face: Face,
+    arguments: Namespace,
+    data: LongTail,
+    choosing: Labels | None,
+    reporting: Labels,
+    again: bool,
+) -> tuple[Way, dict[str, Any]]:
+    spec, evaluation = spec_of(data, arguments.quick)
+    dataset, vectors = data.dataset, class_vectors(arguments.vectors, data.arrays["classes"])
+    initial = None
+    if "head_weight" in data.arrays:
+        initial = data.arrays["head_weight"], data.arrays["head_bias"]
+    nothing = np.empty(0, np.int64)
+    said = []
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def study(split: npt.NDArray[np.int8], seed: int) -> Study:
+            return Study(
+                dataset, split, spec, evaluation, Semantics(vectors), seed, Path(scratch),
+                initial=initial, say=face.begin,
+            )  # fmt: skip
+
+        choice = first_candidates(spec, evaluation)
+        if choosing is not None:
+            face.say("one seed chooses")
+            choice = study(data.split(choosing, nothing), 0).choose()
+        for seed in range(arguments.seeds):
+            face.say(f"seed {seed}")
+            held = nothing if again or choosing is None else choosing
+            result = study(data.split(held, reporting), seed).measure(choice)
+            said.append({name: arm.predictions for name, arm in result.arms.items()})
+    way = Way(dataset.y[reporting], pooled(said) | _own_heads(data, reporting))
+    return way, {name: asdict(setting) for name, setting in choice.settings.items()}
 
 
-def _measures(data: LongTail, correct: npt.NDArray[np.bool_]) -> dict[str, float]:
-    y, counts = data.arrays["y_test"][data.report], data.train_counts
-    groups = {
-        name: balanced_accuracy(correct, y, len(counts), labels)
-        for name, labels in shot_groups(counts).items()
-    }
-    return {
-        "all": accuracy(correct),
-        **groups,
-        "balanced": balanced_accuracy(correct, y, len(counts)),
-    }
+def first_candidates(spec: GeldaSpec, evaluation: EvaluateSpec) -> Choice:
+    """Return every arm's first candidates: settings that stand beforehand."""
+    arms = (REAL, METHOD, *evaluation.controls)
+    return Choice(
+        0,
+        {
+            arm: starting_setting(axes_of(arm, spec.classifier, evaluation, spec.sampler))
+            for arm in arms
+        },
+    )
 
 
-def _figures(data: LongTail, predictions: Mapping[str, Labels]) -> dict[str, dict[str, Any]]:
-    """Return percent by method and column, and GeLDA's lead over each with its interval."""
-    y = data.arrays["y_test"][data.report]
-    right = {name: said == y for name, said in predictions.items()}
-    figures: dict[str, dict[str, Any]] = {}
-    for name in predictions:
-        values = {k: round(100 * v, 2) for k, v in _measures(data, right[name]).items()}
-        figures[name] = {"label": WORDS[name], **values}
-        if name != METHOD:
-            lead = Resampled.of(right[METHOD], right[name], y).interval("accuracy")
-            figures[name]["lead"] = [round(100 * v, 2) for v in (lead.mean, lead.low, lead.high)]
-            figures[name]["standing"] = lead.standing
-    return figures
+OWN = {"own_head": "the latents' own head", "own_shifted": "the latents' own head, label shift"}
 
 
-def _rows(data: LongTail, predictions: Mapping[str, Labels]) -> Iterator[tuple[str, ...]]:
-    for figures in _figures(data, predictions).values():
-        numbers = [f"{figures[c]:.2f}" for c in ("all", "many", "medium", "few", "balanced")]
-        lead = figures.get("lead")
-        text = (
-            ""
-            if lead is None
-            else f"{lead[0]:+.2f} [{lead[1]:+.2f}, {lead[2]:+.2f}] {figures['standing']}"
-        )
-        yield (figures["label"], *numbers, text)
+def _own_heads(data: LongTail, reporting: Labels) -> dict[str, Labels]:
+    """Return what the head says that came with the latents, as it is and with the prior taken out."""
+    if "head_weight" not in data.arrays:
+        return {}
+    x = data.dataset.x[reporting].astype(np.float64)
+    logits = x @ data.arrays["head_weight"].T.astype(np.float64) + data.arrays["head_bias"]
+    prior = np.log(data.counts / data.counts.sum())
+    return {"own_head": logits.argmax(1)[None], "own_shifted": (logits - prior).argmax(1)[None]}
 
 
 if __name__ == "__main__":

@@ -73,9 +73,11 @@ JobKind = Literal["classifier", "gelda", "ingest", "sample"]
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     "ingest": (Stage("ingest", "cpu"),),
     "gelda": (
-        Stage("train", "gpu"),
+        Stage("prepare", "gpu"),
+        Stage("train", "gpu", planned_by="prepare"),
         Stage("choose", "cpu"),
         Stage("sample", "gpu", planned_by="choose"),
+        Stage("rivals", "gpu", planned_by="choose"),
         Stage("evaluate", "cpu"),
         Stage("publish", "cpu"),
     ),

@@ -10,6 +10,7 @@ from models.evaluation.data import Draw, Latents
 from models.evaluation.settings import Setting
 from models.gelda.plan import derived_seed
 from models.gelda.spec import GeldaSpec
+from models.semantics.spec import OneHotVectors
 
 Vectors = npt.NDArray[np.float32]
 
@@ -35,17 +36,15 @@ def rival_of(
     """
     if name == NO_SUBDOMAIN:
         return spec.model_copy(update={"subdomains": None}), Semantics(semantics.classes)
-    if semantics.classes is None or name not in (ONE_HOT, SHUFFLED):
-        raise ValueError(f"there is no rival {name!r} of these vectors")
-    k = len(semantics.classes)
     if name == ONE_HOT:
-        return spec, Semantics(np.eye(k, dtype=np.float32), _one_hot(semantics.subdomains))
-    order = np.random.default_rng(derived_seed("shuffle", seed)).permutation(k)
+        one_hot = OneHotVectors(source="one_hot")
+        update = {"classes": one_hot, "subdomains": spec.subdomains and one_hot}
+        return spec.model_copy(update=update), Semantics(None)
+    if name != SHUFFLED or semantics.classes is None:
+        raise ValueError(f"there is no rival {name!r} of these vectors")
+    rng = np.random.default_rng(derived_seed("shuffle", seed))
+    order = rng.permutation(len(semantics.classes))
     return spec, Semantics(semantics.classes[order], semantics.subdomains)
-
-
-def _one_hot(vectors: Vectors | None) -> Vectors | None:
-    return None if vectors is None else np.eye(len(vectors), dtype=np.float32)
 
 
 def without_subdomains(draw: Draw, subdomains: int) -> Draw:

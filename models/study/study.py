@@ -4,7 +4,7 @@ The service cuts the same steps into tasks; benchmarks and the in-process sample
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,134 +29,139 @@ from models.study.levels import drawing, evaluation_data, held_out_rows, rival_d
 from models.study.prepare import Prepared, Rows, prepare
 from models.study.rivals import Semantics, rival_of
 
+Latents = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
-@dataclass(frozen=True)
+
+@dataclass
 class Study:
-    """What a run leaves.
+    """One dataset, one spec, one seed: each step is taken once, when it is first needed.
 
     Attributes:
-        generator: trained at the chosen layer.
-        choice: what validation chose.
-        synthetic: (latents Z^(l), cells) of the whole plan at the chosen setting.
-        result: held-out results.
-    """
-
-    prepared: Prepared
-    generator: Generator
-    choice: Choice
-    synthetic: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
-    result: Result
-
-
-def run(
-    data: EmbeddingDataset,
-    split: npt.NDArray[np.int8],
-    spec: GeldaSpec,
-    evaluation: EvaluateSpec,
-    *,
-    semantics: Semantics,
-    seed: int,
-    scratch: Path,
-    initial: InitialHead | None = None,
-    choice: Choice | None = None,
-    posterior: npt.NDArray[np.float32] | None = None,
-    device: str = "cpu",
-    say: Callable[[str], None] = lambda _text: None,
-) -> Study:
-    """Take every step of a job on one dataset.
-
-    Args:
         data: the dataset.
-        split: of each row, complete (`make_splits`).
+        split: of each row; -1 takes no part.
         spec: the job's.
         evaluation: the job's; `enabled` is not looked at.
         semantics: vectors of classes and subdomains, where they are not learned or one-hot.
         seed: the job's.
-        scratch: an empty folder.
+        scratch: a folder for what is passing.
         initial: weights and bias that came with the embeddings.
-        choice: settings that were chosen elsewhere, instead of choosing here.
         posterior: class weights (m × K) of the m training rows without a label.
         device: a torch device.
         say: told each step.
-
-    Raises:
-        InputProblem: rows, vectors or plan cannot be used.
     """
-    say("preparing")
-    train, val = (Rows(data.x[split == code], data.y[split == code]) for code in (TRAIN, VAL))
-    prepared = prepare(
-        train, val, len(data.classes), spec, metric=evaluation.metric, seed=seed, device=device
-    )
 
-    def trained(layer: int, spec: GeldaSpec, semantics: Semantics) -> Generator:
-        return train_at(
-            layer, data, split, spec, prepared, semantics, posterior=posterior, seed=seed,
-            scratch=scratch, device=device,
-        )  # fmt: skip
+    data: EmbeddingDataset
+    split: npt.NDArray[np.int8]
+    spec: GeldaSpec
+    evaluation: EvaluateSpec
+    semantics: Semantics
+    seed: int
+    scratch: Path
+    initial: InitialHead | None = None
+    posterior: Latents | None = None
+    device: str = "cpu"
+    say: Callable[[str], None] = lambda _text: None
+    _prepared: Prepared | None = field(default=None, init=False)
+    _levels: dict[int, Level] = field(default_factory=dict, init=False)
+    generators: dict[int, Generator] = field(default_factory=dict, init=False)
 
-    levels, generators = {}, {}
-    for layer in prepared.layers:
-        say(f"training at layer {layer}")
-        generators[layer] = trained(layer, spec, semantics)
-        levels[layer] = Level(
-            evaluation_data(data, split, spec, prepared, layer, semantics),
-            drawing(generators[layer], spec.sampler, seed),
+    @property
+    def prepared(self) -> Prepared:
+        """Preparation and adapter."""
+        if self._prepared is None:
+            self.say("preparing")
+            train, val = (
+                Rows(self.data.x[self.split == code], self.data.y[self.split == code])
+                for code in (TRAIN, VAL)
+            )
+            self._prepared = prepare(
+                train, val, len(self.data.classes), self.spec,
+                metric=self.evaluation.metric, seed=self.seed, device=self.device,
+            )  # fmt: skip
+        return self._prepared
+
+    def level(self, layer: int) -> Level:
+        """Return real rows and generator at a layer."""
+        if layer not in self._levels:
+            self.say(f"training at layer {layer}")
+            self.generators[layer] = self._trained(layer, self.spec, self.semantics)
+            data = evaluation_data(
+                self.data, self.split, self.spec, self.prepared, layer, self.semantics
+            )
+            draw = drawing(self.generators[layer], self.spec.sampler, self.seed)
+            self._levels[layer] = Level(data, draw)
+        return self._levels[layer]
+
+    @property
+    def plan(self) -> Labels:
+        """Rows of each cell that the spec asks for."""
+        data = self.level(self.prepared.layers[0]).data
+        return cell_rows(self.spec.plan, data.classes, data.subdomains, data.cell_counts.tolist())
+
+    def choose(self) -> Choice:
+        """Let `val` choose."""
+        levels = {layer: self.level(layer) for layer in self.prepared.layers}
+        self.say("choosing")
+        return choosing.choose(
+            levels,
+            self.plan,
+            head=self.spec.classifier,
+            spec=self.evaluation,
+            sampler=self.spec.sampler,
+            seed=self.seed,
+            initial=self.initial,
+            device=self.device,
         )
-    any_level = levels[prepared.layers[0]].data
-    plan = cell_rows(spec.plan, data.classes, any_level.subdomains, any_level.cell_counts.tolist())
-    say("choosing")
-    choice = choice or choosing.choose(
-        levels, plan, head=spec.classifier, spec=evaluation, sampler=spec.sampler, seed=seed,
-        initial=initial, device=device,
-    )  # fmt: skip
-    level = levels[choice.layer]
-    cells, counters = items(plan)
-    made = np.asarray(level.draw(cells, counters, choice.of(METHOD)), dtype=np.float32)
-    rivals: dict[str, Draw] = {}
-    for name in applicable(level.data, spec.classifier, evaluation):
-        if name in REDRAWN:
-            say(f"training rival {name}")
-            generator = trained(choice.layer, *rival_of(name, spec, semantics, seed))
-            drawn = drawing(generator, spec.sampler, seed)
-            rivals[name] = rival_draw(name, drawn, len(data.subdomains))
-    say("measuring")
-    result = protocol.evaluate(
-        level.data, (made, cells), choice, head=spec.classifier, spec=evaluation, seed=seed,
-        generators=rivals, initial=initial, device=device,
-    )  # fmt: skip
-    return Study(prepared, generators[choice.layer], choice, (made, cells), result)
 
+    def drawn(self, choice: Choice) -> tuple[Latents, Labels]:
+        """Return latents Z^(l) and cells of the whole plan at what was chosen."""
+        cells, counters = items(self.plan)
+        made = self.level(choice.layer).draw(cells, counters, choice.of(METHOD))
+        return np.asarray(made, dtype=np.float32), cells
 
-def train_at(
-    layer: int,
-    data: EmbeddingDataset,
-    split: npt.NDArray[np.int8],
-    spec: GeldaSpec,
-    prepared: Prepared,
-    semantics: Semantics,
-    *,
-    posterior: npt.NDArray[np.float32] | None,
-    seed: int,
-    scratch: Path,
-    device: str = "cpu",
-) -> Generator:
-    """Return a generator of Z^(l), trained on the training rows with an eye on `val`."""
-    rows = np.flatnonzero(split == TRAIN)
-    parted = spec.subdomains is not None and data.subdomain is not None
-    subdomain = data.subdomain if parted else None
-    return method.train(
-        data.x[rows],
-        data.y[rows],
-        classes=data.classes,
-        vectors=semantics.classes,
-        subdomain=None if subdomain is None else subdomain[rows],
-        subdomains=data.subdomains if parted else (),
-        subdomain_vectors=semantics.subdomains if parted else None,
-        posterior=posterior,
-        held_out=held_out_rows(data, split, spec),
-        spec=spec,
-        seed=seed,
-        scratch=scratch,
-        front=prepared.front(layer),
-        device=device,
-    )
+    def measure(self, choice: Choice) -> Result:
+        """Report on `test`, with every rival at what it chose."""
+        data = self.level(choice.layer).data
+        rivals: dict[str, Draw] = {}
+        for name in applicable(data, self.spec.classifier, self.evaluation):
+            if name in REDRAWN:
+                self.say(f"training rival {name}")
+                spec, semantics = rival_of(name, self.spec, self.semantics, self.seed)
+                generator = self._trained(choice.layer, spec, semantics)
+                draw = drawing(generator, self.spec.sampler, self.seed)
+                rivals[name] = rival_draw(name, draw, data.parts_a_class)
+        self.say("measuring")
+        return protocol.evaluate(
+            data,
+            self.drawn(choice),
+            choice,
+            head=self.spec.classifier,
+            spec=self.evaluation,
+            seed=self.seed,
+            generators=rivals,
+            initial=self.initial,
+            device=self.device,
+        )
+
+    def _trained(self, layer: int, spec: GeldaSpec, semantics: Semantics) -> Generator:
+        """Return a generator of Z^(l), trained on the training rows with an eye on `val`."""
+        parted = spec.subdomains is not None
+        rows = np.flatnonzero((self.split == TRAIN) & (parted | (self.data.y >= 0)))
+        subdomain = self.data.subdomain if parted else None
+        return method.train(
+            self.data.x[rows],
+            self.data.y[rows],
+            classes=self.data.classes,
+            vectors=semantics.classes,
+            subdomain=None if subdomain is None else subdomain[rows],
+            subdomains=self.data.subdomains if parted else (),
+            subdomain_vectors=semantics.subdomains if parted else None,
+            posterior=self.posterior if parted else None,
+            held_out=held_out_rows(self.data, self.split, spec),
+            spec=spec,
+            seed=self.seed,
+            scratch=self.scratch,
+            front=self.prepared.front(layer),
+            device=self.device,
+        )

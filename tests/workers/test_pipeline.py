@@ -97,7 +97,7 @@ def _check_classifier(service: Service, job_id: str) -> None:
     assert report["interval"]["low"] <= report["interval"]["mean"] <= report["interval"]["high"]
     # The generator was trained on the same part of the dataset, so nothing leaked.
     assert report["caveats"] == []
-    assert {"head.safetensors", "config.json", "card.md"} <= set(service.artifacts(job_id))
+    assert {"classifier.safetensors", "config.json", "card.md"} <= set(service.artifacts(job_id))
 
 
 def test_rows_of_a_generator_that_has_seen_what_is_held_out_are_told_as_such(

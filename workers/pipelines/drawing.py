@@ -1,19 +1,10 @@
-"""What choosing and evaluating need of a generator and of a dataset, made from blobs."""
+"""What choosing and evaluating need of a generator, and how far they are."""
 
-import numpy as np
-import numpy.typing as npt
-
-from models.embeddings.dataset import EmbeddingDataset
-from models.evaluation.result import Draw, EvaluationData
+from models.evaluation.data import Draw
 from models.gelda.method import Generator
 from models.gelda.spec import SamplerSpec
+from models.study.levels import BATCH_ROWS, drawing
 from workers.task import TaskRun
-
-_BATCH_ROWS = 1024
-
-Latents = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-
 
 _STEPS = 1000
 """Steps of a head after which half of its share is shown: how many it takes is its own affair."""
@@ -49,24 +40,13 @@ class Meter:
         self._task.progress(self._before + self._done + share, self._before + self._total)
 
 
-def drawing(task: TaskRun, generator: Generator, sampler: SamplerSpec, meter: Meter) -> Draw:
-    """Return the generator as the protocol sees it: labels, counters, temperature to latents."""
-
-    def draw(labels: Labels, counters: Labels, temperature: float) -> Latents:
-        return generator.sample(
-            labels,
-            counters,
-            seed=task.claim.seed,
-            sampler=sampler.model_copy(update={"temperature": temperature}),
-            batch_size=task.batch(_BATCH_ROWS),
-            should_stop=task.should_stop,
-            on_progress=meter.rows,
-        )
-
-    return draw
-
-
-def evaluation_data(task: TaskRun, data: EmbeddingDataset, splits: str) -> EvaluationData:
-    """Return the real rows, parted as they were before training; `splits` is that blob."""
-    split = np.load(task.fetch(splits), allow_pickle=False)
-    return EvaluationData.of(data.x, data.y, split, data.classes, data.group)
+def drawn_by(task: TaskRun, generator: Generator, sampler: SamplerSpec, meter: Meter) -> Draw:
+    """Return the generator as the protocol sees it, stopping and telling as the task does."""
+    return drawing(
+        generator,
+        sampler,
+        task.claim.seed,
+        batch_size=task.batch(BATCH_ROWS),
+        should_stop=task.should_stop,
+        on_progress=meter.rows,
+    )

@@ -9,29 +9,27 @@ from typing import Any
 import numpy as np
 
 from app.domain.tasks import Effects
-from models.embeddings.dataset import EmbeddingDataset
+from models.classifiers.classifier import Classifier
 from models.evaluation import protocol
+from models.evaluation.data import EvaluationData, LabelledRows, Labels, Latents
 from models.evaluation.fidelity import Fidelity, measure_fidelity
 from models.evaluation.latent_map import project
 from models.evaluation.page import render
 from models.evaluation.release import Release, judge
 from models.evaluation.report import Context, build
-from models.evaluation.result import (
-    Choice,
-    EvaluationData,
-    LabelledRows,
-    Labels,
-    Latents,
-    Result,
-)
+from models.evaluation.result import Result
+from models.evaluation.settings import Choice
 from models.evaluation.spec import ReleaseSpec
 from models.evaluation.splits import TEST, VAL
-from models.gelda.spec import GeldaSpec
-from workers.pipelines.datasets import evaluation_of, open_dataset
-from workers.pipelines.drawing import Meter, drawing, evaluation_data
+from models.front.front import Front
+from models.front.preparation import transformed
+from models.study.levels import evaluation_data, rival_draw
+from workers.pipelines.datasets import evaluation_of
+from workers.pipelines.drawing import Meter, drawn_by
+from workers.pipelines.gelda import chosen_training
+from workers.pipelines.gelda_training import PreparedJob
 from workers.pipelines.manifest import kept_artifacts, software, write_card
-from workers.pipelines.rival_generators import RivalTraining, rival_vectors
-from workers.pipelines.shards import gather
+from workers.pipelines.shards import gather, load_generator
 from workers.task import TaskRun
 
 
@@ -39,13 +37,17 @@ def evaluate(task: TaskRun) -> Effects:
     """Measure the drawn latents on held-out rows, beside every control."""
     if not evaluation_of(task).enabled:
         return Effects()
-    trained = task.claim.earlier["train"][0]
-    dataset = open_dataset(task)
-    data = evaluation_data(task, dataset, trained["splits"]["sha256"])
-    x, y, _ = gather(task, task.claim.earlier.get("sample", []), dataset.dim)
-    result = _measured(task, data, (x, y))
-    fidelity, release = _judged(task, result, LabelledRows(x, y))
-    context = replace(_context(task, dataset, trained), fidelity=fidelity, release=release)
+    job, choice = PreparedJob(task), Choice.from_json(task.claim.earlier["choose"][0])
+    front = job.prepared.front(choice.layer)
+    generator = chosen_training(task)
+    x, cells, _ = gather(task, task.claim.earlier.get("sample", []), generator["config"]["dim"])
+    # What was handed out, and not what was drawn before it, is what is measured.
+    z = transformed(front, x) if front.invertible else np.asarray(x)
+    data = evaluation_data(job.data, job.split, job.spec, job.prepared, choice.layer, job.semantics)
+    result = _measured(job, data, (z, cells), choice)
+    synthetic = LabelledRows(z, cells // data.parts_a_class)
+    fidelity, release = _judged(task, result, synthetic)
+    context = replace(_context(job, generator), fidelity=fidelity, release=release)
     report = build(result, context)
     summary = {"verdict": report["verdict"]}
     if release is not None:
@@ -54,8 +56,8 @@ def evaluate(task: TaskRun) -> Effects:
         return _withheld(task, report, release, summary)
     return Effects(
         result={
-            "files": _files(task, result, report, (x, y)),
-            "classifier": _classifier(task, result, report),
+            "files": _files(task, result, report, synthetic),
+            "classifier": _classifier(task, result, report, front),
             "summary": summary,
         }
     )
@@ -85,48 +87,47 @@ def _withheld(
     )
 
 
-def _measured(task: TaskRun, data: EvaluationData, synthetic: tuple[Latents, Labels]) -> Result:
-    spec, evaluation = GeldaSpec.model_validate(task.claim.spec), evaluation_of(task)
-    kept = task.claim.earlier["train"][0]["vectors"]
-    vectors = None if kept is None else np.load(task.fetch(kept["sha256"]), allow_pickle=False)
-    rivals = rival_vectors(evaluation, vectors, task.claim.seed)
-    generators = RivalTraining(task, spec, rivals).train(
-        np.asarray(data.train.x, dtype=np.float32), data.train.y.astype(np.int64), data.classes
-    )
-    meter = Meter(task, before=len(rivals))
+def _measured(
+    job: PreparedJob, data: EvaluationData, synthetic: tuple[Latents, Labels], choice: Choice
+) -> Result:
+    task, spec, meter = job.task, job.spec, Meter(job.task)
+    generators = {}
+    for rival in task.claim.earlier.get("rivals", []):
+        drawn = drawn_by(task, load_generator(task, rival["generator"]), spec.sampler, meter)
+        generators[rival["rival"]] = rival_draw(rival["rival"], drawn, data.parts_a_class)
     return protocol.evaluate(
         data,
         synthetic,
-        Choice.from_json(task.claim.earlier["choose"][0]),
+        choice,
         head=spec.classifier,
-        spec=evaluation,
+        spec=evaluation_of(task),
         seed=task.claim.seed,
-        generators={
-            name: drawing(task, generator, spec.sampler, meter)
-            for name, generator in generators.items()
-        },
+        generators=generators,
+        initial=job.initial,
         device=task.device,
         on_progress=meter.heads,
         should_stop=meter.should_stop,
     )
 
 
-def _context(task: TaskRun, data: EmbeddingDataset, trained: Mapping[str, Any]) -> Context:
-    made = [name for code, name in ((VAL, "val"), (TEST, "test")) if not (data.split == code).any()]
+def _context(job: PreparedJob, trained: Mapping[str, Any]) -> Context:
+    data, split = job.data, job.data.split
+    made = [name for code, name in ((VAL, "val"), (TEST, "test")) if not (split == code).any()]
     return Context(
-        seed=task.claim.seed,
-        spec=task.claim.spec,
+        seed=job.task.claim.seed,
+        spec=job.task.claim.spec,
         history=[tuple(point) for point in trained["config"]["history"]],
-        too_small=[data.classes[label] for label in trained["too_small"]],
+        too_small=[data.classes[label] for label in job.result["too_small"]],
         made_splits=made,
-        facts={"dataset": task.claim.spec["dataset"], "software": software()},
+        facts={"dataset": job.spec.dataset, "software": software()},
     )
 
 
 def _files(
-    task: TaskRun, result: Result, report: dict[str, Any], synthetic: tuple[Latents, Labels]
+    task: TaskRun, result: Result, report: dict[str, Any], synthetic: LabelledRows
 ) -> dict[str, dict[str, Any]]:
-    page = render(report, project(result.data, synthetic, task.claim.seed % 2**32))
+    drawn = (synthetic.x, synthetic.y)
+    page = render(report, project(result.data, drawn, task.claim.seed % 2**32))
     folder = _written(task, report, page)
     arrays: dict[str, Any] = dict(result.predictions())
     np.savez(folder / "predictions.npz", **arrays)
@@ -143,20 +144,25 @@ def _written(task: TaskRun, report: dict[str, Any], page: str) -> Path:
     return folder
 
 
-def _classifier(task: TaskRun, result: Result, report: dict[str, Any]) -> dict[str, Any]:
-    """Return files and config of the head that validation chose."""
+def _classifier(
+    task: TaskRun, result: Result, report: dict[str, Any], front: Front
+) -> dict[str, Any]:
+    """Return files and config of the classifier that validation chose: from embeddings to classes."""
     folder = task.scratch / "classifier"
-    result.head.save(folder)
+    classifier = Classifier(front, result.head)
+    classifier.save(folder)
     spec = result.head.spec
+    adapter = len(front.blocks) + len(result.data.blocks)
     sections = {
         "What this is": (
-            f"A {spec.head} head ({spec.loss}) from latents of {result.head.dim} dimensions to "
-            f"{result.head.n_classes} classes, trained on {result.arms[result.head_arm].label}; "
+            f"A {spec.head} head ({spec.loss}) on embeddings of {front.dim_in} dimensions, prepared "
+            f"to {front.dim}{f' and taken through {adapter} adapter blocks' if adapter else ''}, for "
+            f"{result.head.n_classes} classes; trained on {result.arms[result.head_arm].label}; "
             "validation chose it."
         ),
         "Held-out results": report["verdict"]["sentence"],
         "Limits": "\n\n".join(report["caveats"]),
     }
-    write_card(folder / "card.md", "Classifier head", sections)
-    config = result.head.config | {"method": "head", "trained_on": result.head_arm}
+    write_card(folder / "card.md", "Classifier", sections)
+    config = classifier.config | {"method": "head", "trained_on": result.head_arm}
     return {"files": task.keep_folder(folder), "config": config}

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,77 +48,106 @@ _LINEAGE = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class Synthetic:
+    """Rows to hand out.
+
+    Attributes:
+        x: (n, dim) float32.
+        cells: (n,) class · S + subdomain; the class where there are no subdomains.
+        counters: (n,) numbers of the items within their cell.
+        classes: names, K.
+        subdomains: names, S; none where the generator knows no subdomains.
+    """
+
+    x: Latents
+    cells: Labels
+    counters: Labels
+    classes: Sequence[str]
+    subdomains: Sequence[str] = ()
+
+    @property
+    def y(self) -> Labels:
+        """Class of each row."""
+        return self.cells // max(1, len(self.subdomains))
+
+    @property
+    def subdomain(self) -> Labels | None:
+        """Subdomain of each row; None where there are none."""
+        return self.cells % len(self.subdomains) if self.subdomains else None
+
+
 def write_synthetic(
-    folder: Path,
-    x: Latents,
-    y: Labels,
-    classes: Sequence[str],
-    form: Literal["npz", "parquet", "safetensors"],
+    folder: Path, rows: Synthetic, form: Literal["npz", "parquet", "safetensors"]
 ) -> Path:
-    """Write ``synthetic.<form>``: x float32 n × dim, y int64 n, the classes' names.
+    """Write ``synthetic.<form>``: x float32 n × dim, y int64 n, the classes' names; the same of
+    subdomains (`subdomain`, `subdomains`) where there are any.
 
     Equal rows give equal bytes: no file carries a time.
     """
     path = folder / f"synthetic.{form}"
+    names = {"classes": list(rows.classes)}
+    columns = {"x": np.ascontiguousarray(rows.x), "y": rows.y}
+    if rows.subdomain is not None:
+        names["subdomains"], columns["subdomain"] = list(rows.subdomains), rows.subdomain
     if form == "npz":
-        np.savez(path, x=x, y=y, classes=np.array(list(classes), dtype=np.str_))
+        texts = {name: np.array(values, dtype=np.str_) for name, values in names.items()}
+        arrays: dict[str, Any] = {**columns, **texts}
+        np.savez(path, **arrays)
     elif form == "safetensors":
-        save_file(
-            {"x": np.ascontiguousarray(x), "y": y}, path, {"classes": json.dumps(list(classes))}
-        )
+        save_file(columns, path, {name: json.dumps(values) for name, values in names.items()})
     else:
-        _write_parquet(path, x, y, classes)
+        _write_parquet(path, rows, names)
     return path
 
 
-def _write_parquet(path: Path, x: Latents, y: Labels, classes: Sequence[str]) -> None:
-    dim = x.shape[1]
-    schema = pa.schema(
-        [("x", pa.list_(pa.float32(), dim)), ("y", pa.int64()), ("label", pa.string())],
-        metadata={"classes": json.dumps(list(classes))},
-    )
+def _write_parquet(path: Path, rows: Synthetic, names: Mapping[str, list[str]]) -> None:
+    dim, y, subdomain = rows.x.shape[1], rows.y, rows.subdomain
+    fields = [("x", pa.list_(pa.float32(), dim)), ("y", pa.int64()), ("label", pa.string())]
+    if subdomain is not None:
+        fields.append(("subdomain", pa.string()))
+    texts = {name: json.dumps(values) for name, values in names.items()}
+    schema = pa.schema(fields, metadata=texts)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for rows in _groups(len(y)):
+        for part in _groups(len(y)):
             latents = pa.FixedSizeListArray.from_arrays(
-                pa.array(np.ascontiguousarray(x[rows]).reshape(-1)), dim
+                pa.array(np.ascontiguousarray(rows.x[part]).reshape(-1)), dim
             )
-            labels = pa.array([classes[label] for label in y[rows]], pa.string())
-            writer.write_table(pa.table([latents, pa.array(y[rows]), labels], schema=schema))
+            labels = pa.array([rows.classes[label] for label in y[part]], pa.string())
+            columns = [latents, pa.array(y[part]), labels]
+            if subdomain is not None:
+                columns.append(pa.array([rows.subdomains[s] for s in subdomain[part]], pa.string()))
+            writer.write_table(pa.table(columns, schema=schema))
 
 
-def write_lineage(
-    path: Path, x: Latents, y: Labels, counters: Labels, *, classes: Sequence[str], seed: int
-) -> Path:
+def write_lineage(path: Path, rows: Synthetic, seed: int) -> Path:
     """Write one line an item: where it came from, with what seed, and the hash of its float32 bytes.
 
-    A latent drawn from noise has no parents. Its id names class and counter, from which, with the
+    A latent drawn from noise has no parents. Its id names cell and counter, from which, with the
     job's seed, its own seed follows.
     """
     with pq.ParquetWriter(path, _LINEAGE, compression="zstd") as writer:
-        for rows in _groups(len(y)):
-            lines = [
-                _line(x[row], int(y[row]), int(counters[row]), classes, seed)
-                for row in range(rows.start, rows.stop)
-            ]
+        for part in _groups(len(rows.cells)):
+            lines = [_line(rows, row, seed) for row in range(part.start, part.stop)]
             writer.write_table(pa.Table.from_pylist(lines, schema=_LINEAGE))
     return path
 
 
-def _line(
-    latent: Latents, label: int, counter: int, classes: Sequence[str], seed: int
-) -> dict[str, Any]:
+def _line(rows: Synthetic, row: int, seed: int) -> dict[str, Any]:
+    cell, counter = int(rows.cells[row]), int(rows.counters[row])
+    label, part = divmod(cell, max(1, len(rows.subdomains)))
     return {
-        "item_id": f"{label}-{counter}",
+        "item_id": f"{cell}-{counter}",
         "is_synthetic": True,
         "parent_ids": [],
-        "label": classes[label],
-        "subdomain": None,
+        "label": rows.classes[label],
+        "subdomain": rows.subdomains[part] if rows.subdomains else None,
         "method": "gelda",
-        "seed": item_seed(seed, label, counter),
+        "seed": item_seed(seed, cell, counter),
         "prompt": None,
         "scores": {},
         "decision": "kept",
-        "sha256": hashlib.sha256(latent.tobytes()).hexdigest(),
+        "sha256": hashlib.sha256(rows.x[row].tobytes()).hexdigest(),
     }
 
 

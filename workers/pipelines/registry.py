@@ -11,9 +11,11 @@ Stage = Callable[[TaskRun], Effects]
 
 ENTRY_POINTS: dict[tuple[str, str], str] = {
     ("ingest", "ingest"): "workers.pipelines.ingest:ingest",
-    ("gelda", "train"): "workers.pipelines.gelda:train",
+    ("gelda", "prepare"): "workers.pipelines.gelda_training:prepare_job",
+    ("gelda", "train"): "workers.pipelines.gelda_training:train",
     ("gelda", "choose"): "workers.pipelines.gelda:choose",
     ("gelda", "sample"): "workers.pipelines.gelda:sample",
+    ("gelda", "rivals"): "workers.pipelines.gelda_training:train_rival",
     ("gelda", "evaluate"): "workers.pipelines.gelda_evaluation:evaluate",
     ("gelda", "publish"): "workers.pipelines.gelda:publish",
     ("sample", "plan"): "workers.pipelines.sample:plan",

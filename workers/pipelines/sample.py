@@ -4,7 +4,7 @@ from typing import Any
 
 from app.domain.specs import SampleSpec
 from app.domain.tasks import Effects
-from models.gelda.plan import counts
+from models.gelda.plan import cell_rows
 from models.gelda.spec import SamplerSpec
 from workers.pipelines.results import publish_latents
 from workers.pipelines.shards import draw, gather, load_generator, planned
@@ -14,8 +14,8 @@ from workers.task import TaskRun
 def plan(task: TaskRun) -> Effects:
     """Say how many rows of each class to draw, and cut them into shards."""
     spec, config = _spec(task), _config(task)
-    wanted = counts(spec.plan, config["class_counts"])
-    rows = [wanted[name] for name in config["classes"]]
+    wanted = cell_rows(spec.plan, config["classes"], config["subdomains"], config["cell_counts"])
+    rows = wanted.tolist()
     return Effects(result={"rows": sum(rows)}, plan=planned(rows), counts={"requested": sum(rows)})
 
 

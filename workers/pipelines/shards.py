@@ -16,13 +16,13 @@ SHARD_ROWS = 16_384
 _BATCH_ROWS = 1024
 
 Item = tuple[int, int, int]
-"""Class number, first counter, how many."""
+"""Cell number, first counter, how many."""
 
 Labels = npt.NDArray[np.int64]
 
 
 def cut(counts: Sequence[int], rows: int = SHARD_ROWS) -> list[list[Item]]:
-    """Return the items of each shard: classes in order, at most `rows` rows a shard.
+    """Return the items of each shard: cells in order, at most `rows` rows a shard.
 
     Where a row falls depends on the plan alone, so its bytes do not depend on who draws it.
     """
@@ -50,7 +50,7 @@ def planned(counts: Sequence[int], stage: str = "sample") -> tuple[NewTask, ...]
 
 
 def expand(items: Iterable[Sequence[int]]) -> tuple[Labels, Labels]:
-    """Return label and counter of each row of a shard, in order."""
+    """Return cell and counter of each row of a shard, in order."""
     rows = [(label, first, count) for label, first, count in items]
     labels = [np.full(count, label, dtype=np.int64) for label, _, count in rows]
     counters = [np.arange(first, first + count, dtype=np.int64) for _, first, count in rows]
@@ -90,7 +90,7 @@ def draw(task: TaskRun, generator: Generator, sampler: SamplerSpec) -> Effects:
 def gather(
     task: TaskRun, results: Sequence[Mapping[str, Any]], dim: int
 ) -> tuple[npt.NDArray[np.float32], Labels, Labels]:
-    """Return latents (memory-mapped, n × dim), labels and counters of all shards, in plan order."""
+    """Return latents (memory-mapped, n × dim), cells and counters of all shards, in plan order."""
     rows = sum(result["rows"] for result in results)
     expanded = [expand(result["items"]) for result in results]
     empty = [np.empty(0, dtype=np.int64)]

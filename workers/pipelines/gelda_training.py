@@ -1,0 +1,195 @@
+"""GeLDA's stages before and beside choosing: prepare, train at each layer, train rivals."""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.domain.tasks import Effects, NewTask
+from models.embeddings.dataset import EmbeddingDataset
+from models.evaluation.splits import TRAIN, VAL
+from models.gelda.method import Generator
+from models.gelda.plan import cell_rows
+from models.gelda.spec import GeldaSpec
+from models.study.levels import held_out_rows
+from models.study.prepare import Prepared, Rows, prepare
+from models.study.rivals import Semantics, rival_of
+from models.study.unlabelled import posterior_of
+from workers.pipelines.datasets import evaluation_of, open_dataset, part, take, training_rows
+from workers.pipelines.training import TrainingRows, train_generator
+from workers.pipelines.vectors import (
+    class_vectors,
+    foreign_models,
+    subdomain_vectors,
+    uploaded_head,
+)
+from workers.task import TaskRun
+
+log = logging.getLogger(__name__)
+
+
+def prepare_job(task: TaskRun) -> Effects:
+    """Part the rows, fit what all generators and heads stand on, plan a training at each layer."""
+    spec = GeldaSpec.model_validate(task.claim.spec)
+    data = open_dataset(task)
+    split, too_small = part(data, evaluation_of(task), task.claim.inputs["dataset"])
+    planned_cells(spec, data, split)  # a plan at fault would else be met after all the training
+    kept = {
+        "vectors": class_vectors(task, spec.classes, data.classes),
+        "subdomain_vectors": subdomain_vectors(task, spec.subdomains, data.subdomains),
+    }
+    if spec.classifier.initial is not None:
+        kept["head_weight"], kept["head_bias"] = uploaded_head(
+            task, spec.classifier.initial, data.classes, data.dim
+        )
+    rows = training_rows(split)
+    train = Rows(take(data.x, rows, task.scratch / "train.npy"), data.y[rows])
+    val = np.flatnonzero(split == VAL)
+    prepared = prepare(
+        train,
+        Rows(data.x[val], data.y[val]),
+        len(data.classes),
+        spec,
+        metric=evaluation_of(task).metric,
+        seed=task.claim.seed,
+        device=task.device,
+        on_progress=task.progress,
+        should_stop=task.should_stop,
+    )
+    folder = task.scratch / "prepared"
+    prepared.save(folder)
+    if spec.subdomains is not None:
+        front = prepared.front(0)
+        kept["posterior"] = posterior_of(train, front, len(data.classes), task.claim.seed)
+    result = {
+        "prepared": task.keep_folder(folder),
+        "splits": _kept_array(task, "split.npy", split),
+        "too_small": too_small,
+        "models": foreign_models(spec),
+        "arrays": {
+            name: _kept_array(task, f"{name}.npy", array)
+            for name, array in kept.items()
+            if array is not None
+        },
+    }
+    layers = enumerate(prepared.layers)
+    plan = tuple(NewTask("train", number, {"layer": layer}) for number, layer in layers)
+    return Effects(result=result, plan=plan)
+
+
+def planned_cells(
+    spec: GeldaSpec, data: EmbeddingDataset, split: npt.NDArray[np.int8]
+) -> npt.NDArray[np.int64]:
+    """Return how many rows of each cell the spec's plan asks for."""
+    train = (split == TRAIN) & (data.y >= 0)
+    parts = len(data.subdomains) if spec.subdomains is not None else 1
+    cells = data.y[train] * parts
+    if spec.subdomains is not None and data.subdomain is not None:
+        cells = cells + data.subdomain[train]
+    counts = np.bincount(cells, minlength=len(data.classes) * parts)
+    subdomains = data.subdomains if spec.subdomains is not None else ()
+    return cell_rows(spec.plan, data.classes, subdomains, counts.tolist())
+
+
+def _kept_array(task: TaskRun, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:
+    path = task.scratch / name
+    np.save(path, array, allow_pickle=False)
+    blob = task.keep(path)
+    return {"sha256": blob.sha256, "bytes": blob.bytes}
+
+
+class PreparedJob:
+    """What `prepare_job` kept, as the later stages need it."""
+
+    def __init__(self, task: TaskRun) -> None:
+        self.task = task
+        self.result: Mapping[str, Any] = task.claim.earlier["prepare"][0]
+        self.spec = GeldaSpec.model_validate(task.claim.spec)
+        self.data = open_dataset(task)
+        self.split: npt.NDArray[np.int8] = np.load(
+            task.fetch(self.result["splits"]["sha256"]), allow_pickle=False
+        )
+        folder = task.fetch_folder(self.result["prepared"], "prepared")
+        self.prepared = Prepared.load(folder)
+        self.semantics = Semantics(self.array("vectors"), self.array("subdomain_vectors"))
+
+    def array(self, name: str) -> npt.NDArray[Any] | None:
+        """Return an array that was kept; None where there was none."""
+        kept = self.result["arrays"].get(name)
+        if kept is None:
+            return None
+        found: npt.NDArray[Any] = np.load(self.task.fetch(kept["sha256"]), allow_pickle=False)
+        return found
+
+    @property
+    def initial(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """Return weight and bias of a head that came with the embeddings."""
+        weight, bias = self.array("head_weight"), self.array("head_bias")
+        return None if weight is None or bias is None else (weight, bias)
+
+    def rows(self, spec: GeldaSpec) -> TrainingRows:
+        """Return the training rows, with what a generator of this spec is told about them."""
+        rows = training_rows(self.split)
+        parted = spec.subdomains is not None
+        subdomain = self.data.subdomain if parted else None
+        y = self.data.y[rows]
+        if not parted:  # without subdomains a row without a label says nothing
+            rows, y = rows[y >= 0], y[y >= 0]
+        return TrainingRows(
+            x=take(self.data.x, rows, self.task.scratch / "train.npy"),
+            y=y,
+            classes=self.data.classes,
+            subdomain=None if subdomain is None else subdomain[rows],
+            subdomains=self.data.subdomains if parted else (),
+            posterior=self.array("posterior") if parted else None,
+            held_out=held_out_rows(self.data, self.split, spec),
+        )
+
+
+def train(task: TaskRun) -> Effects:
+    """Train the generator at one layer on the training rows alone."""
+    job, layer = PreparedJob(task), task.claim.payload["layer"]
+    generator = _trained(job, layer, job.spec, job.semantics)
+    return _generator_effects(job, generator, {"layer": layer})
+
+
+def train_rival(task: TaskRun) -> Effects:
+    """Train the generator again, with less meaning in its vectors."""
+    job, name = PreparedJob(task), task.claim.payload["rival"]
+    spec, semantics = rival_of(name, job.spec, job.semantics, task.claim.seed)
+    generator = _trained(job, task.claim.payload["layer"], spec, semantics)
+    return _generator_effects(job, generator, {"rival": name})
+
+
+def _generator_effects(
+    job: PreparedJob, generator: Generator, result: Mapping[str, Any]
+) -> Effects:
+    folder = job.task.scratch / "generator"
+    generator.save(folder)
+    config = generator.config | {"models": job.result["models"]}
+    files = job.task.keep_folder(folder)
+    return Effects(result={**result, "generator": files, "config": config})
+
+
+def _trained(job: PreparedJob, layer: int, spec: GeldaSpec, semantics: Semantics) -> Generator:
+    task = job.task
+    fit = partial(
+        train_generator,
+        task,
+        spec,
+        job.rows(spec),
+        front=job.prepared.front(layer),
+        semantics=semantics,
+    )
+    resume, saved = task.resume_file(), task.claim.checkpoint
+    if resume is None or saved is None:
+        return fit()
+    try:
+        return fit(resume=resume, step=saved.step)
+    except ValueError as error:
+        # A checkpoint of another torch or device: slower to start again, but never half of each.
+        log.warning("job %s starts training anew: %s", task.claim.job_id, error)
+        return fit()
