@@ -1,4 +1,4 @@
-"""Training rows as a generator sees them: latents Z^(l), never more than a chunk of them at once.
+"""Training rows as a generator sees them: latents Z^(l), never all embeddings at once.
 
 A *cell* is a class in a subdomain, numbered class · S + subdomain; without subdomains S is 1 and a
 cell is a class.
@@ -17,6 +17,9 @@ from models.front.front import Front
 
 CHUNK = 8192
 """Rows read at once, so that memory-mapped embeddings never have to fit into memory."""
+
+KEPT_BYTES = 256 << 20
+"""Latents up to this size are made once and kept; more are made anew for every batch."""
 
 UNLABELLED = -1
 """The label of a row whose class is not known."""
@@ -99,9 +102,23 @@ class Rows:
 
     def latents(self, rows: np.ndarray | slice) -> Float[Tensor, "n dim"]:
         """Return Z^(l) of these rows, float32, on the front's device."""
+        return self._through(rows) if self._kept is None else self._kept[rows]
+
+    @cached_property
+    def _kept(self) -> Tensor | None:
+        """All latents, where they are few: in a short training the front costs as much as the flow."""
+        if 4 * len(self.x) * self.front.dim > KEPT_BYTES:
+            return None
+        return torch.cat([self._through(part) for part in self._parts()])
+
+    def _through(self, rows: np.ndarray | slice) -> Tensor:
         x = torch.from_numpy(np.array(self.x[rows], dtype=np.float32))
         z: Tensor = self.front(x.to(self.device))
         return z
+
+    def _parts(self) -> Iterator[slice]:
+        for start in range(0, len(self.x), CHUNK):
+            yield slice(start, start + CHUNK)
 
     def members(self, rows: np.ndarray | slice) -> Members:
         """Return where these rows belong, on the front's device."""
@@ -117,6 +134,5 @@ class Rows:
 
     def chunks(self) -> Iterator[tuple[slice, Float[Tensor, "n dim"]]]:
         """Yield all latents, float64 on the CPU, in order, with the rows that they are of."""
-        for start in range(0, len(self.x), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in self._parts():
             yield part, self.latents(part).cpu().double()
