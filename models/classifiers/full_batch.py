@@ -19,9 +19,6 @@ TOLERANCE = 1e-5
 CHUNK = 4096
 """Rows whose logits are held at once."""
 
-SHARPENED = 0.3
-"""Curvature at the minimum, where classes are told apart, as a share of that at the start."""
-
 
 def minimise(
     network: HeadNetwork,
@@ -36,22 +33,16 @@ def minimise(
     Raises:
         Interrupted: ``should_stop``, read at every evaluation, said so.
     """
-    scale_weight, scale_bias = _scales(network, parts, penalty)
-    # In these coordinates the curvature is about 1 everywhere; rare classes' would else be tiny.
-    weight = torch.zeros_like(network.weight, requires_grad=True)
-    bias = torch.zeros_like(network.bias, requires_grad=True)
+    weight, bias = network.weight, network.bias
 
     @torch.no_grad()
     def objective() -> float:
         if should_stop():
             raise Interrupted("head training stopped")
-        network.weight.copy_(weight * scale_weight)
-        network.bias.copy_(bias * scale_bias)
         value, to_weight, to_bias = _loss(network, parts)
-        value += 0.5 * penalty * _squares(network.weight, network.bias)
-        weight.grad = (to_weight + penalty * network.weight) * scale_weight
-        bias.grad = (to_bias + penalty * network.bias) * scale_bias
-        return value
+        weight.grad = to_weight.add_(weight, alpha=penalty)
+        bias.grad = to_bias.add_(bias, alpha=penalty)
+        return value + 0.5 * penalty * float(weight.square().sum() + bias.square().sum())
 
     optimiser = torch.optim.LBFGS(
         [weight, bias],
@@ -61,9 +52,7 @@ def minimise(
         line_search_fn="strong_wolfe",
     )
     optimiser.step(objective)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        network.weight.copy_(weight * scale_weight)
-        network.bias.copy_(bias * scale_bias)
+    weight.grad = bias.grad = None
 
 
 def _loss(network: HeadNetwork, parts: Sequence[Part]) -> tuple[float, Tensor, Tensor]:
@@ -84,27 +73,3 @@ def _loss(network: HeadNetwork, parts: Sequence[Part]) -> tuple[float, Tensor, T
             to_bias.add_(error.sum(dim=0), alpha=share)
     root = None if network.base is None else network.base.root
     return value, to_weight if root is None else root.T @ to_weight, to_bias
-
-
-def _squares(*tensors: Tensor) -> float:
-    return sum(float(tensor.square().sum()) for tensor in tensors)
-
-
-def _scales(network: HeadNetwork, parts: Sequence[Part], penalty: float) -> tuple[Tensor, Tensor]:
-    """Return 1 / √(about the objective's curvature) by each of U and β.
-
-    A class of share π has π (1 - π) E[z²] along dimension z while the head knows nothing.
-    """
-    n_classes = len(network.bias)
-    by_class = torch.zeros_like(network.bias)
-    by_dim = torch.zeros_like(network.weight[0])
-    total = sum(part.weight for part in parts)
-    for part in parts:
-        share = torch.bincount(part.y, minlength=n_classes) / len(part.y)
-        by_class += SHARPENED * part.weight * share * (1 - share)
-        by_dim += part.weight / total * part.z.square().mean(dim=0)
-    root = None if network.base is None else network.base.root
-    mixed = by_class if root is None else root.T.square() @ by_class
-    # Without a penalty a class without rows has no curvature at all.
-    least = max(penalty, 1e-8)
-    return (mixed[:, None] * by_dim + least).rsqrt(), (by_class + least).rsqrt()
