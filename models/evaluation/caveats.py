@@ -31,6 +31,7 @@ def caveats(
         *([_copied(fidelity), _near_copies(fidelity)] if fidelity else []),
         _group_in_test(result),
         _too_small(too_small),
+        _sampled(result),
         _validation(result),
         _one_seed(result),
         _coarse(result),
@@ -111,6 +112,18 @@ def _too_small(too_small: Sequence[str]) -> str:
     return (
         f"{counted} no row in one of train, val and test, and so cannot be learned, chosen for or "
         f"reported on as the others are: {_names(too_small)}."
+    )
+
+
+def _sampled(result: Result) -> str:
+    data = result.data
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    shown = [f"{len(parts[n].y):,} of {rows:,} {n} rows" for n, rows in data.whole.items()]
+    if not shown:
+        return ""
+    return (
+        f"Heads were trained and measured on samples, {' and '.join(shown)}: of rare classes all rows, "
+        "of the others the same share. The generator was trained on all training rows."
     )
 
 

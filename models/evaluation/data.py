@@ -1,12 +1,13 @@
 """What choosing and evaluating are given: real rows in three parts, and generators to draw from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from models.evaluation.sampling import MEASURED_ON, TRAINED_ON, sampled
 from models.evaluation.settings import Setting
 from models.evaluation.splits import TEST, TRAIN, VAL
 from models.front.blocks import AdapterBlock
@@ -48,6 +49,8 @@ class EvaluationData:
         subdomains: names, S; empty where nothing is conditioned on subdomains.
         similarity: K × K cosines of class vectors; None where they carry no meaning.
         blocks: the adapter's blocks above l, which every arm fine-tunes with its head.
+        whole: labelled rows of a part (`train`, `val`, `test`) of which only a sample is here.
+        counted: training rows of each cell, K · S, where `train` is a sample of them.
     """
 
     train: LabelledRows
@@ -57,6 +60,8 @@ class EvaluationData:
     subdomains: tuple[str, ...] = ()
     similarity: npt.NDArray[np.float64] | None = None
     blocks: tuple[AdapterBlock, ...] = ()
+    whole: Mapping[str, int] = field(default_factory=dict)
+    counted: Counts | None = None
 
     @classmethod
     def of(
@@ -73,13 +78,24 @@ class EvaluationData:
         similarity: npt.NDArray[np.float64] | None = None,
         blocks: Sequence[AdapterBlock] = (),
     ) -> Self:
-        """Part a dataset by its complete splits (`make_splits`); memory-mapped `x` is read once.
+        """Part a dataset by its complete splits (`make_splits`).
 
-        Rows without a label (y = -1) have no part: no head can be trained or measured on them.
+        Rows without a label (y = -1) have no part: no head can be trained or measured on them. Of a
+        part with more rows than heads can use only a sample is read (`sampling`), so that a
+        memory-mapped ``x`` is never in memory as a whole.
         """
+        parts = max(1, len(subdomains))
+        cells = np.asarray(y) if subdomain is None or not subdomains else y * parts + subdomain
+        labelled = {
+            name: np.flatnonzero((split == code) & (y >= 0))
+            for name, code in (("train", TRAIN), ("val", VAL), ("test", TEST))
+        }
+        chosen = {
+            name: rows[sampled(cells[rows], TRAINED_ON if name == "train" else MEASURED_ON)]
+            for name, rows in labelled.items()
+        }
 
-        def part(code: int) -> LabelledRows:
-            rows = np.flatnonzero((split == code) & (y >= 0))
+        def part(rows: npt.NDArray[np.int64]) -> LabelledRows:
             z = transformed(front, x[rows])
             return LabelledRows(
                 z,
@@ -89,19 +105,22 @@ class EvaluationData:
             )
 
         return cls(
-            part(TRAIN),
-            part(VAL),
-            part(TEST),
-            tuple(classes),
-            tuple(subdomains),
-            similarity,
-            tuple(blocks),
+            part(chosen["train"]),
+            part(chosen["val"]),
+            part(chosen["test"]),
+            classes=tuple(classes),
+            subdomains=tuple(subdomains),
+            similarity=similarity,
+            blocks=tuple(blocks),
+            whole={n: len(rows) for n, rows in labelled.items() if len(chosen[n]) < len(rows)},
+            counted=np.bincount(cells[labelled["train"]], minlength=len(classes) * parts),
         )
 
     @property
     def train_counts(self) -> Counts:
-        """Training rows of each class."""
-        return np.bincount(self.train.y, minlength=len(self.classes)).astype(np.int64)
+        """Training rows of each class, those that are not in `train` included."""
+        by_class: Counts = self.cell_counts.reshape(-1, self.parts_a_class).sum(axis=1)
+        return by_class
 
     @property
     def parts_a_class(self) -> int:
@@ -116,7 +135,9 @@ class EvaluationData:
 
     @property
     def cell_counts(self) -> Counts:
-        """Training rows of each cell, K · S."""
+        """Training rows of each cell, K · S, those that are not in `train` included."""
+        if self.counted is not None:
+            return self.counted.astype(np.int64)
         cells = self.cells(self.train)
         return np.bincount(cells, minlength=len(self.classes) * self.parts_a_class).astype(np.int64)
 

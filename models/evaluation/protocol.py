@@ -161,7 +161,8 @@ def _controls(
             added = len(add(trainer.seeds[0])[1])
             yield _arm(name, heads, data, rows_added=added, share=setting.share)
         elif name == LABEL_SHIFT:
-            said = [label_shift(h.logits(data.test.x), data.train_counts).argmax(1) for h in real]
+            prior = np.bincount(data.train.y, minlength=len(data.classes)).astype(np.int64)
+            said = [label_shift(h.logits(data.test.x), prior).argmax(1) for h in real]
             yield Arm(name, LABELS[name], np.stack(said))
         elif name == NEAREST_MEAN:
             said = [nearest_class_mean(data.train.x, data.train.y, data.test.x, len(data.classes))]

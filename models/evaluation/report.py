@@ -194,7 +194,8 @@ def _per_cell(result: Result) -> list[dict[str, Any]] | None:
 def _splits(result: Result, context: Context) -> dict[str, Any]:
     parts = {"train": result.data.train, "val": result.data.val, "test": result.data.test}
     return {
-        "rows": {name: len(part.y) for name, part in parts.items()},
+        "rows": {n: result.data.whole.get(n, len(part.y)) for n, part in parts.items()},
+        "sampled": {n: len(parts[n].y) for n in result.data.whole},
         "made_here": list(context.made_splits),
         "by_group": result.data.test.group is not None,
         "classes_too_small": list(context.too_small),

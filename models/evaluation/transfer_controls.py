@@ -28,7 +28,7 @@ def gaussian_shrunk(data: EvaluationData, counts: Counts, seed: int) -> Added:
     assert data.similarity is not None
     rng = np.random.default_rng(seed)
     x, y = np.asarray(data.train.x, dtype=np.float64), data.train.y
-    rows = data.train_counts
+    rows = np.bincount(y, minlength=len(data.classes))
     means = np.zeros((len(rows), x.shape[1]))
     np.add.at(means, y, x)
     means /= np.maximum(rows, 1)[:, None]
@@ -111,7 +111,8 @@ def _additive(data: EvaluationData) -> tuple[Floats, Floats]:
 
 
 def _cell_means(data: EvaluationData) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    counts, cells = data.cell_counts, data.cells(data.train)
+    cells = data.cells(data.train)
+    counts = np.bincount(cells, minlength=len(data.cell_counts))
     sums = np.zeros((len(counts), data.train.x.shape[1]))
     np.add.at(sums, cells, data.train.x)
     return sums / np.maximum(counts, 1)[:, None], counts > 0
