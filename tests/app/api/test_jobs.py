@@ -208,9 +208,11 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(client: TestClient, store: S
     shown = response.json()
     assert shown["plan"]["requested"] == {"cat": 30, "dog": 40}
     assert [stage["code"] for stage in shown["plan"]["stages"]] == [
+        "prepare",
         "train",
         "choose",
         "sample",
+        "rivals",
         "evaluate",
         "publish",
     ]
@@ -444,7 +446,7 @@ def test_of_what_is_withheld_only_the_report_can_be_had(
     why = "Withheld: min_gain_low is 0.1, at least 0.5 is required."
     ended = work(
         store,
-        *(Effects(), Effects()),  # train, choose; the plan has no shard
+        *(Effects(), Effects()),  # prepare, choose; neither plans a task
         Effects(artifacts=(file,), summary={"release": {"granted": False}}, withheld=why),
     )
     assert ended == job["id"]

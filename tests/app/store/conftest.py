@@ -75,10 +75,15 @@ class Lab:
         with self.store.read() as tx:
             return [event.type for event in tx.events.page(self.tenant, job_id, 0, 1000)[0]]
 
+    def train(self, prepare: Claim) -> None:
+        """End the preparation of a `gelda` job with one layer, and its training."""
+        self.succeed(prepare, Effects(plan=(NewTask("train", 0, {"layer": 0}),)))
+        self.succeed(self.claimed())
+
     def gelda_in_shards(self, shards: int) -> tuple[Job, list[Claim]]:
         """Make a `gelda` job, run it up to its sampling, and claim all of that stage's shards."""
         job = self.job("gelda")
-        self.succeed(self.claimed())
+        self.train(self.claimed())
         plan = tuple(NewTask("sample", number, {"items": [number]}) for number in range(shards))
         self.succeed(self.claimed(), Effects(plan=plan))
         return job, [self.claimed("gpu") for _ in range(shards)]

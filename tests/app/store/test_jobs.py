@@ -19,9 +19,11 @@ def test_a_new_job_is_queued_with_its_place_in_the_queue(lab: Any) -> None:
     assert second.metadata == {"run": "7"}
     assert second.evaluate == {"seeds": 2}
     assert [step.code for step in first.steps] == [
+        "prepare",
         "train",
         "choose",
         "sample",
+        "rivals",
         "evaluate",
         "publish",
     ]

@@ -259,4 +259,4 @@ def _expire(lab: Any, max_crashes: int = 3) -> int:
 
 def _task(lab: Any) -> Any:
     with lab.store.read() as tx:
-        return tx.row(select(tasks).where(tasks.c.stage == "train"))
+        return tx.row(select(tasks).where(tasks.c.stage == "prepare"))

@@ -124,6 +124,21 @@ def test_a_planned_stage_without_tasks_is_passed_over(lab: Any) -> None:
     assert lab.claimed().stage == "evaluate"
 
 
+def test_a_stage_may_plan_several_that_follow_one_after_the_other(lab: Any) -> None:
+    lab.job("gelda")
+    lab.train(lab.claimed())
+    rivals = tuple(NewTask("rivals", number, {"rival": name}) for number, name in enumerate("ab"))
+    lab.succeed(lab.claimed(), Effects(plan=(NewTask("sample", 0, {}), *rivals)))
+    shard = lab.claimed()
+    assert (shard.stage, lab.claim()) == ("sample", None)
+    lab.succeed(shard, Effects({"rows": 1}))
+    for claim in (lab.claimed(), lab.claimed()):
+        lab.succeed(claim, Effects(claim.payload))
+    evaluate = lab.claimed()
+    assert evaluate.earlier["sample"] == [{"rows": 1}]
+    assert evaluate.earlier["rivals"] == [{"rival": "a"}, {"rival": "b"}]
+
+
 def test_a_stage_plans_only_what_is_its_own(lab: Any) -> None:
     lab.job("gelda")
     claim = lab.claimed()

@@ -20,7 +20,7 @@ def test_an_empty_queue_gives_nothing(lab: Any) -> None:
 def test_a_claim_starts_the_job_and_carries_all_a_worker_needs(lab: Any) -> None:
     job = lab.job("gelda", evaluate={"seeds": 3}, spec={"plan": {"match": "largest"}})
     claim = lab.claimed()
-    assert (claim.job_id, claim.kind, claim.stage, claim.shard) == (job.id, "gelda", "train", 0)
+    assert (claim.job_id, claim.kind, claim.stage, claim.shard) == (job.id, "gelda", "prepare", 0)
     assert claim.inputs["dataset"]["modality"] == "embedding"
     assert (claim.seed, claim.evaluate) == (1, {"seeds": 3})
     assert claim.spec["plan"] == {"match": "largest"}

@@ -108,9 +108,9 @@ def test_a_job_says_that_nobody_serves_its_class(store: Store, lab: Any) -> None
 
 def test_a_job_that_waits_on_its_way_says_so_too(store: Store, lab: Any) -> None:
     job = lab.job("gelda")
-    train = lab.claimed()
+    prepare = lab.claimed()
     assert lab.see(job.id).unserved_class is None  # claimed: it waits for nobody
-    lab.succeed(train)
+    lab.train(prepare)
     assert lab.see(job.id).unserved_class == "cpu"
     plan = tuple(NewTask("sample", number, {}) for number in range(2))
     lab.succeed(lab.claimed(), Effects(plan=plan))
