@@ -120,8 +120,10 @@ def class_vectors(option: str, classes: npt.NDArray[Any]) -> npt.NDArray[np.floa
             raise SystemExit(f"{file} has no vector for class {unknown[0]!r}")
         order = [row[str(name)] for name in classes]
         parts = [_unit(arrays[name][order].astype(np.float64)) for name in wanted]
-    return (np.concatenate(parts, axis=1) / len(parts) ** 0.5).astype(np.float32)
+    joined = np.concatenate(parts, axis=1) / len(parts) ** 0.5
+    return joined.astype(np.float32)
 
 
 def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, dtype=np.float64)

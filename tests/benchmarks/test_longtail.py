@@ -1,0 +1,85 @@
+"""The long-tail benchmark on a made-up set: how rows are cut, chosen with and reported on."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import longtail
+from benchmarks.longtail_data import LongTail, class_vectors
+
+COUNTS = np.array([120, 60, 8, 5])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    centres = 2.5 * rng.standard_normal((4, 6))
+    y, y_test = np.repeat(np.arange(4), COUNTS), np.repeat(np.arange(4), 20)
+    x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
+    names = np.array(["ant", "bee", "cat", "dog"])
+    np.savez(tmp_path / "tail.npz", x=x, y=y, x_test=x_test, y_test=y_test, classes=names)
+    vectors = {"shape": centres, "sound": rng.standard_normal((4, 3))}
+    np.savez(
+        tmp_path / "vectors.npz", classes=names[::-1], **{k: v[::-1] for k, v in vectors.items()}
+    )
+    return tmp_path / "tail.npz", tmp_path / "vectors.npz"
+
+
+def test_scarce_cuts_the_few_classes_alone(files):
+    assert LongTail.read(files[0]).counts.tolist() == COUNTS.tolist()
+    assert LongTail.read(files[0], scarce=2).counts.tolist() == [120, 60, 2, 2]
+
+
+def test_halves_part_the_test_rows_class_by_class(files):
+    data = LongTail.read(files[0])
+    first, second = data.halves(seed=0)
+    assert sorted([*first, *second]) == data.test_rows.tolist()
+    y = data.dataset.y
+    assert np.bincount(y[first]).tolist() == np.bincount(y[second]).tolist() == [10] * 4
+
+
+def test_rows_that_choose_are_taken_out_of_training_and_never_all_of_a_class(files):
+    data = LongTail.read(files[0])
+    choosing = data.some_training_rows(seed=0)
+    split = data.split(choosing, data.test_rows)
+    assert np.bincount(data.dataset.y[split == 1]).tolist() == [24, 12, 2, 1]
+    assert np.bincount(data.dataset.y[split == 0]).tolist() == [96, 48, 6, 4]
+    assert (split == 2).sum() == 80
+
+
+def test_vectors_come_in_the_order_of_the_classes_and_several_share_the_length(files):
+    vectors = class_vectors(f"{files[1]}:shape,sound", np.array(["ant", "bee", "cat", "dog"]))
+    assert vectors.shape == (4, 9)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    with np.load(files[1]) as arrays:
+        ant = arrays["shape"][3] / np.linalg.norm(arrays["shape"][3]) / 2**0.5
+    np.testing.assert_allclose(vectors[0, :6], ant, atol=1e-6)
+    with pytest.raises(SystemExit, match="lacks smell"):
+        class_vectors(f"{files[1]}:smell", np.array(["ant"]))
+    with pytest.raises(SystemExit, match="no vector for class 'emu'"):
+        class_vectors(f"{files[1]}:shape", np.array(["emu"]))
+
+
+@pytest.mark.parametrize("way", [["--choose", "train"], ["--choose", "half"], ["--scarce", "2"]])
+def test_every_way_ends_with_all_arms_on_every_test_row(files, way, capsys, monkeypatch):
+    arguments = [
+        "--data",
+        str(files[0]),
+        "--vectors",
+        f"{files[1]}:shape",
+        "--seeds",
+        "2",
+        "--quick",
+    ]
+    monkeypatch.setattr(sys, "argv", ["longtail", *arguments, *way])
+    monkeypatch.setattr(longtail, "QUICK_STEPS", 10)
+    assert longtail.main() == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    arms = {"real", "gelda", "logit_adjusted", "same_head", "smote", "gaussian_shrunk", "one_hot"}
+    assert arms <= set(line["rows"])
+    assert line["rows"]["smote"]["lead"][1] <= line["rows"]["smote"]["lead"][0]
+    assert ("smote_shifted" in line["rows"]) == ("--scarce" in way)
+    assert line["seeds"] == 2
