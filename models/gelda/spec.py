@@ -38,7 +38,7 @@ class LatentSpec(Spec):
     (softmax of cosines), or kernel ridge regression on the vectors. `auto` takes the one that tells
     the means of seen classes better when each is left out."""
 
-    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 3.0
+    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """How far means of scarce classes are drawn to those of classes with like vectors, or to the
     middle where vectors are learned. 1 is the empirical Bayes estimate, 0 takes every mean as it is;
     latents of an encoder that was trained on the very rows need more, 10 to 15. `residual` only."""

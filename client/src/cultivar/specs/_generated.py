@@ -80,6 +80,26 @@ class HeadSpec(Part):
     """Width of the hidden layer of an `mlp` head, in units."""
 
 
+class PreparationSpec(Part):
+    """Fixed preprocessing of the caller's embeddings, fitted to the training rows: Z^(0).  In
+    this order: root, standardisation, principal components, length.
+    """
+
+    transform: Literal["none", "sqrt"] = "none"
+    """`sqrt` takes the root of each value, with its sign: for embeddings after a ReLU."""
+
+    standardise: bool = True
+    """Subtract each dimension's mean and divide by its deviation; off where the embeddings must
+    stay as they are, as under a head that came with them.
+    """
+
+    components: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Keep the first principal components (at most as many as there are dimensions and rows)."""
+
+    normalise: bool = False
+    """Bring every row to the same length: root mean square 1."""
+
+
 class ClassifierSpec(Part):
     """Train a head on a dataset, with the outputs of augmentation jobs mixed in."""
 
@@ -92,6 +112,9 @@ class ClassifierSpec(Part):
         tuple[Annotated[str | HasId, Reference(r"^job_[0-9a-f]{32}$")], ...], Field(max_length=16)
     ] = ()
     """Jobs whose synthetic latents are added to the training rows; they may be unfinished."""
+
+    preparation: PreparationSpec = PreparationSpec()
+    """Preprocessing of the embeddings, below the head; what `mix` adds goes through it too."""
 
     head: HeadSpec = HeadSpec()
     """The head and its training."""
@@ -262,7 +285,7 @@ class LatentSpec(Part):
     tells the means of seen classes better when each is left out.
     """
 
-    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 3.0
+    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """How far means of scarce classes are drawn to those of classes with like vectors, or to the
     middle where vectors are learned. 1 is the empirical Bayes estimate, 0 takes every mean as
     it is; latents of an encoder that was trained on the very rows need more, 10 to 15.
@@ -387,26 +410,6 @@ class PlanSpec(Part):
     treat every cell of a job with subdomains as they would a class, cells without a row
     included.
     """
-
-
-class PreparationSpec(Part):
-    """Fixed preprocessing of the caller's embeddings, fitted to the training rows: Z^(0).  In
-    this order: root, standardisation, principal components, length.
-    """
-
-    transform: Literal["none", "sqrt"] = "none"
-    """`sqrt` takes the root of each value, with its sign: for embeddings after a ReLU."""
-
-    standardise: bool = True
-    """Subtract each dimension's mean and divide by its deviation; off where the embeddings must
-    stay as they are, as under a head that came with them.
-    """
-
-    components: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Keep the first principal components (at most as many as there are dimensions and rows)."""
-
-    normalise: bool = False
-    """Bring every row to the same length: root mean square 1."""
 
 
 class SamplerSpec(Part):
