@@ -68,7 +68,7 @@ class EvaluateSpec(Spec):
     penalties: Annotated[tuple[_Factor, ...], Field(min_length=1, max_length=8)] = (
         1.0,
         0.1,
-        10.0,
+        4.0,
     )
     """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
 

@@ -158,7 +158,7 @@ class EvaluateSpec(Part):
     ] = (
         1.0,
         0.1,
-        10.0,
+        4.0,
     )
     """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
 
