@@ -46,6 +46,16 @@ class Generator:
         self.subdomains: list[str] = config["subdomains"]
         self.dim: int = config["dim"]
 
+    @property
+    def centres(self) -> np.ndarray:
+        """(K·S, dim) float32 Z^(l), what the rows of each cell are drawn around.
+
+        Where latents are modelled directly, that is the training rows' mean for every cell.
+        """
+        fitted = self._latents
+        z = fitted.centres.flatten(0, 1) * fitted.scale + fitted.mean
+        return np.asarray(z.cpu().numpy())
+
     def sample(
         self,
         cells: np.ndarray,
