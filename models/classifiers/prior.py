@@ -10,7 +10,6 @@ from models.classifiers.head import Base
 from models.classifiers.objective import Labels, Shares, start_bias
 from models.classifiers.spec import HeadSpec
 from models.errors import InputProblem
-from models.front.preparation import Preparation
 
 Given = tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]
 """Weight (classes, dim) and bias (classes,) of a linear head that came with the embeddings."""
@@ -50,40 +49,6 @@ def base_of(
         )
     start = start_bias(bias.astype(np.float64), y, prior=prior, spec=spec)
     return Base(torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(start).float(), root)
-
-
-def on_latents(given: Given, preparation: Preparation) -> Given:
-    """Return the head that says of prepared latents what ``given`` says of their embeddings.
-
-    Exact where all dimensions are kept; with components, what they leave out counts as its mean.
-
-    Raises:
-        InputProblem: ``initial_head_mismatch``, the preparation bends or scales rows one by one;
-            ``head_mismatch``, the weights are not of the embeddings' dimensions.
-    """
-    spec, (weight, bias) = preparation.spec, given
-    if spec.transform != "none" or spec.normalise:
-        raise InputProblem(
-            "initial_head_mismatch",
-            "A head that came with the embeddings cannot be carried over to latents after a root or "
-            "after rows were brought to one length; leave transform and normalise of the preparation off.",
-            "preparation",
-        )
-    if weight.ndim != 2 or weight.shape[1] != preparation.dim_in:
-        raise InputProblem(
-            "head_mismatch",
-            f"The head to start at has weights {weight.shape}; expected classes × "
-            f"{preparation.dim_in}, the embeddings' dimensions.",
-            "initial",
-        )
-    mean, scale = (
-        tensor.double().cpu().numpy() for tensor in (preparation.mean, preparation.scale)
-    )
-    wide = weight.astype(np.float64)
-    onto = wide * scale
-    if preparation.components is not None:
-        onto = onto @ preparation.components.double().cpu().numpy().T
-    return onto.astype(np.float32), (bias + wide @ mean).astype(np.float32)
 
 
 def _root(

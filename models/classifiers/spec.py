@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from models.front.spec import PreparationSpec
 from models.spec import Spec, contradiction
 
 
@@ -88,5 +89,20 @@ class ClassifierSpec(Spec):
     ] = ()
     """Jobs whose synthetic latents are added to the training rows; they may be unfinished."""
 
+    preparation: PreparationSpec = PreparationSpec()
+    """Preprocessing of the embeddings, below the head; what `mix` adds goes through it too."""
+
     head: HeadSpec = HeadSpec()
     """The head and its training."""
+
+    @model_validator(mode="after")
+    def _initial_head_stands_on_the_embeddings(self) -> Self:
+        if self.head.initial is not None and not self.preparation.is_identity:
+            raise contradiction(
+                "initial_head_mismatch",
+                "A head that came with the embeddings stands on them as they are: `preparation` "
+                "needs standardise false, transform none, no components and normalise false",
+                "head",
+                "initial",
+            )
+        return self

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.evaluation.data import EvaluationData
 from models.evaluation.fidelity import Fidelity
 from models.evaluation.result import Result
 
@@ -31,7 +32,7 @@ def caveats(
         *([_copied(fidelity), _near_copies(fidelity)] if fidelity else []),
         _group_in_test(result),
         _too_small(too_small),
-        _sampled(result),
+        sampled(result.data),
         _validation(result),
         _one_seed(result),
         _coarse(result),
@@ -115,15 +116,15 @@ def _too_small(too_small: Sequence[str]) -> str:
     )
 
 
-def _sampled(result: Result) -> str:
-    data = result.data
+def sampled(data: EvaluationData) -> str:
+    """Say of which parts only a sample was used; nothing where all rows were."""
     parts = {"train": data.train, "val": data.val, "test": data.test}
     shown = [f"{len(parts[n].y):,} of {rows:,} {n} rows" for n, rows in data.whole.items()]
     if not shown:
         return ""
     return (
-        f"Heads were trained and measured on samples, {' and '.join(shown)}: of rare classes all rows, "
-        "of the others the same share. The generator was trained on all training rows."
+        f"Heads were trained and measured on samples, {' and '.join(shown)}: all rows of rare classes, "
+        "of the others the same share."
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,17 @@ import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewModel
 from models.classifiers.classifier import Classifier
-from models.classifiers.prior import on_latents
-from models.classifiers.spec import ClassifierSpec, HeadSpec
+from models.classifiers.spec import ClassifierSpec
 from models.classifiers.train import fit_head
 from models.errors import InputProblem
+from models.evaluation.caveats import sampled
+from models.evaluation.data import EvaluationData, LabelledRows
 from models.evaluation.metrics import measure
 from models.evaluation.spec import EvaluateSpec
-from models.evaluation.splits import TEST, VAL
+from models.evaluation.splits import UNASSIGNED
 from models.front.front import Front
 from models.front.preparation import fit as fit_preparation
 from models.front.preparation import transformed
-from models.front.spec import PreparationSpec
 from models.gelda.plan import derived_seed
 from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, training_rows
@@ -30,17 +29,6 @@ from workers.pipelines.manifest import artifact, kept_artifacts, write_card, wri
 from workers.pipelines.outputs import read_synthetic
 from workers.pipelines.vectors import uploaded_head
 from workers.task import TaskRun
-
-Latents = npt.NDArray[np.floating[Any]]
-Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Latents and labels of one split."""
-
-    x: Latents
-    y: Labels
 
 
 def fit(task: TaskRun) -> Effects:
@@ -52,25 +40,23 @@ def fit(task: TaskRun) -> Effects:
     spec, evaluate = ClassifierSpec.model_validate(task.claim.spec), evaluation_of(task)
     data = open_dataset(task)
     split, too_small = part(data, evaluate, task.claim.inputs["dataset"])
-    real = _rows(data, training_rows(split))
-    synthetic = _mixed_in(task, data.classes, real.x.shape[1])
-    arms = {REAL: real}
-    if len(synthetic.y):
-        both = np.concatenate([real.x, synthetic.x]), np.concatenate([real.y, synthetic.y])
-        arms[MIXED] = _Rows(*both)
-    seeds = evaluate.seeds if evaluate.enabled else 1
-    heads = _fit_arms(task, spec.head, arms, classes=data.classes, seeds=seeds)
-    val, test = (_rows(data, np.flatnonzero(split == code)) for code in (VAL, TEST))
-    report = report_on(
-        {name: np.stack([head.predict(test.x) for head in arm]) for name, arm in heads.items()},
-        test.y,
-        train_counts=np.bincount(real.y, minlength=len(data.classes)),
-        metric=evaluate.metric,
-        groups=None if data.group is None else np.asarray(data.group)[split == TEST],
+    training_rows(np.where(data.y >= 0, split, UNASSIGNED))  # refuses where there is none
+    real = EvaluationData.of(
+        data.x, data.y, split, data.classes, front=Front.identity(data.dim), group=data.group
     )
+    arms = {REAL: real.train}
+    synthetic = _mixed_in(task, data.classes, data.dim)
+    if len(synthetic.y):
+        arms[MIXED] = LabelledRows(
+            np.concatenate([real.train.x, synthetic.x]),
+            np.concatenate([real.train.y, synthetic.y]),
+        )
+    heads = _fit_arms(task, spec, arms, data.classes, evaluate.seeds if evaluate.enabled else 1)
+    report = _reported(heads, real, evaluate)
     report["classes_too_small"] = [data.classes[label] for label in too_small]
-    report["caveats"] = _leaks(task, _sha256_of(task, split))
-    best = _best(heads[list(arms)[-1]], val, evaluate)
+    leaks = _leaks(task, _sha256_of(task, split))
+    report["caveats"] = [line for line in (*leaks, sampled(real)) if line]
+    best = _best(heads[list(arms)[-1]], real.val, evaluate)
     folder = task.scratch / "classifier"
     best.save(folder)
     return Effects(
@@ -82,14 +68,32 @@ def fit(task: TaskRun) -> Effects:
     )
 
 
-def _rows(data: Any, rows: npt.NDArray[np.int64]) -> _Rows:
-    return _Rows(np.asarray(data.x[rows], dtype=np.float32), np.asarray(data.y)[rows])
+def _reported(
+    heads: dict[str, list[Classifier]], real: EvaluationData, evaluate: EvaluateSpec
+) -> dict[str, Any]:
+    test = real.test
+    return report_on(
+        {name: np.stack([head.predict(test.x) for head in arm]) for name, arm in heads.items()},
+        test.y,
+        train_counts=real.train_counts,
+        metric=evaluate.metric,
+        groups=test.group,
+    )
 
 
-def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> _Rows:
+def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> LabelledRows:
     number = {name: label for label, name in enumerate(classes)}
     parts_x, parts_y = [np.empty((0, dim), np.float32)], [np.empty(0, np.int64)]
     for job in task.claim.inputs.get("mix", []):
+        layer = (job["summary"] or {}).get("layer", 0)
+        if layer:
+            raise InputProblem(
+                "not_embeddings",
+                f"{job['job_id']} in mix has latents of its adapter's layer {layer}, which cannot be "
+                "turned back into embeddings and so cannot stand beside the dataset's; expected rows "
+                "of layer 0. The job's own classifier was trained with them.",
+                "mix",
+            )
         names = [name for name in job["artifacts"] if name.startswith("synthetic.")]
         if not names:
             raise InputProblem(
@@ -112,19 +116,24 @@ def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> _Rows:
             )
         parts_x.append(x)
         parts_y.append(np.array([number[name] for name in theirs], dtype=np.int64)[y])
-    return _Rows(np.concatenate(parts_x), np.concatenate(parts_y))
+    return LabelledRows(np.concatenate(parts_x), np.concatenate(parts_y))
 
 
 def _fit_arms(
-    task: TaskRun, spec: HeadSpec, arms: dict[str, _Rows], *, classes: Sequence[str], seeds: int
+    task: TaskRun,
+    spec: ClassifierSpec,
+    arms: dict[str, LabelledRows],
+    classes: Sequence[str],
+    seeds: int,
 ) -> dict[str, list[Classifier]]:
     heads: dict[str, list[Classifier]] = {name: [] for name in arms}
     meter = Meter(task)
-    front = Front(fit_preparation(arms[REAL].x, PreparationSpec()))
+    front = Front(fit_preparation(arms[REAL].x, spec.preparation))
     initial = None
-    if spec.initial is not None:
-        given = uploaded_head(task, spec.initial, classes, front.dim_in, param="head.initial")
-        initial = on_latents(given, front.preparation)
+    if spec.head.initial is not None:
+        initial = uploaded_head(
+            task, spec.head.initial, classes, front.dim_in, param="head.initial"
+        )
     latents = {name: transformed(front, rows.x) for name, rows in arms.items()}
     for number, (name, seed) in enumerate((n, s) for n in arms for s in range(seeds)):
         meter.heads(number, seeds * len(arms))
@@ -132,7 +141,7 @@ def _fit_arms(
             latents[name],
             arms[name].y,
             len(classes),
-            spec,
+            spec.head,
             # The same seeds for both arms: they are compared in pairs.
             derived_seed("head", task.claim.seed, seed) >> 1,
             n_real=len(arms[REAL].y),
@@ -146,7 +155,7 @@ def _fit_arms(
     return heads
 
 
-def _best(heads: Sequence[Classifier], val: _Rows, evaluate: EvaluateSpec) -> Classifier:
+def _best(heads: Sequence[Classifier], val: LabelledRows, evaluate: EvaluateSpec) -> Classifier:
     if len(heads) == 1 or not len(val.y):
         return heads[0]
     scores = [

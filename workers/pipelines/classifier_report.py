@@ -10,7 +10,7 @@ from models.evaluation.interval import paired_interval
 from models.evaluation.metrics import Metric, accuracy, balanced_accuracy, shot_groups
 from models.evaluation.verdict import too_little
 
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.integer[Any]]
 
 REAL, MIXED = "real", "real and synthetic"
 

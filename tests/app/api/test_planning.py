@@ -156,6 +156,16 @@ def test_fields_that_do_not_go_together_are_refused_whatever_the_dataset(
     refused(client, code, param, dataset="ds_" + "0" * 32, **spec)
 
 
+def test_a_classifier_job_that_starts_at_a_head_takes_the_embeddings_as_they_are(
+    client: TestClient,
+) -> None:
+    spec = {"kind": "classifier", "dataset": "ds_" + "0" * 32, "head": {"initial": {"upload": UP}}}
+    told = client.post("/v1/jobs", json={"spec": spec}).json()
+    assert (told["code"], told["param"]) == ("initial_head_mismatch", "spec.head.initial")
+    as_they_are = spec | {"preparation": {"standardise": False}}
+    assert client.post("/v1/jobs", json={"spec": as_they_are}).json()["code"] == "not_found"
+
+
 def test_a_learned_vector_needs_rows_that_may_be_trained_on(
     client: TestClient, store: Store
 ) -> None:

@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
 from models.classifiers import train
-from models.classifiers.prior import on_latents
 from models.classifiers.spec import HeadSpec
 from models.classifiers.train import fit_head
 from models.errors import InputProblem
-from models.front import preparation
-from models.front.spec import PreparationSpec
 
 COUNTS = np.array([300, 60, 12])
 PRIOR = COUNTS / COUNTS.sum()
@@ -85,27 +81,6 @@ def test_a_head_of_another_shape_is_refused_with_both_shapes(shapes):
     assert (told.value.code, told.value.param) == ("head_mismatch", "initial")
     assert str(shapes[0]) in told.value.detail
     assert "(3, 4)" in told.value.detail
-
-
-@pytest.mark.parametrize("components", [None, 6])
-def test_a_head_is_carried_over_to_prepared_latents(components):
-    x, _ = rows(dim=6)
-    x = 3 * x + 7
-    x[:, 5] = 2.0  # a constant dimension
-    made = preparation.fit(x, PreparationSpec(components=components))
-    weight, bias = given(6)
-    z = made(torch.from_numpy(x)).numpy()
-    onto, shift = on_latents((weight, bias), made)
-    np.testing.assert_allclose(z @ onto.T + shift, x @ weight.T + bias, atol=1e-3)
-
-
-@pytest.mark.parametrize("spec", [{"normalise": True}, {"transform": "sqrt"}])
-def test_a_head_cannot_be_carried_over_a_bend(spec):
-    x, _ = rows()
-    made = preparation.fit(x, PreparationSpec.model_validate(spec))
-    with pytest.raises(InputProblem) as told:
-        on_latents(given(), made)
-    assert told.value.code == "initial_head_mismatch"
 
 
 def alike():

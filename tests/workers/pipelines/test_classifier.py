@@ -31,10 +31,17 @@ def head_upload(service: Any, **head: np.ndarray) -> str:
     return str(upload.id)
 
 
-def fitted(service: Any, latents: Callable[..., bytes], folder: Path, **head: Any) -> Classifier:
+def fitted(
+    service: Any,
+    latents: Callable[..., bytes],
+    folder: Path,
+    preparation: dict[str, Any] | None = None,
+    **head: Any,
+) -> Classifier:
     service.worker()
     dataset, ingest = service.dataset(latents())
     spec = {"kind": "classifier", "dataset": dataset, "head": head}
+    spec |= {"preparation": preparation or {}}
     job = service.wait(service.job(spec, evaluate={"seeds": 1}, inputs=(ingest,)))
     assert job.state is JobState.SUCCEEDED, job.error
     folder.mkdir()
@@ -54,6 +61,17 @@ def test_the_classifier_of_a_job_predicts_embeddings(
     assert config["classes"] == ["class 0", "class 1", "class 2"]
 
 
+def test_embeddings_are_prepared_as_the_job_says(
+    service: Any, latents: Callable[..., bytes], tmp_path: Path
+) -> None:
+    x, y = arrays(latents)
+    wanted = {"transform": "sqrt", "components": 3, "normalise": True}
+    classifier = fitted(service, latents, tmp_path / "out", preparation=wanted)
+    assert classifier.front.config["preparation"] == wanted | {"standardise": True}
+    assert (classifier.dim, classifier.front.dim) == (8, 3)
+    assert (classifier.predict(x) == y).mean() > 0.8
+
+
 def test_a_head_that_came_along_is_where_the_classifier_stays_under_a_strong_penalty(
     service: Any, latents: Callable[..., bytes], tmp_path: Path
 ) -> None:
@@ -63,7 +81,12 @@ def test_a_head_that_came_along_is_where_the_classifier_stays_under_a_strong_pen
     upload = head_upload(service, head_weight=weight, head_bias=bias)
     initial = {"upload": upload}
     classifier = fitted(
-        service, latents, tmp_path / "out", initial=initial, weight_decay=1.0, loss="cross_entropy"
+        service,
+        latents,
+        tmp_path / "out",
+        preparation={"standardise": False},
+        initial=initial,
+        weight_decay=1.0,
     )
     theirs = (x @ weight.T + bias).argmax(axis=1)
     assert (classifier.predict(x) == theirs).mean() > 0.9
