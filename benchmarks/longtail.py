@@ -6,9 +6,9 @@
         --vectors cifar100_class_vectors.npz:unit_sphere,glove --choose half
 
 Data: npz with ``x, y, x_test, y_test, classes`` and optionally ``head_weight, head_bias``, the head
-that came with the latents: then every arm's head is anchored at it. ``--choose train`` sets a part of
-the training rows aside, lets it choose every arm's settings, and trains again on all of them with what
-was chosen; all test rows report. ``--choose half`` lets one half of the test rows choose and the
+that came with the latents: then every arm's head is anchored at it. ``--choose train`` sets each fifth of
+the training rows aside in turn, lets them choose every arm's settings, and trains again on all rows
+with what was chosen; all test rows report. ``--choose half`` lets one half of the test rows choose and the
 other report, both ways round: for networks that know their training rows by heart. ``--scarce N``
 cuts the few classes (below 20 rows) to N rows and chooses nothing: the settings stand beforehand.
 
@@ -19,8 +19,9 @@ in one process (`models.study`). Cost on 2 cores, one thread: about 2 minutes a 
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ from benchmarks.face import Face
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.classifiers.spec import HeadSpec, UploadedHead
 from models.evaluation.arms import LABELS, METHOD, REAL
-from models.evaluation.choosing import adding, axes_of, starting_setting
+from models.evaluation.choosing import Validation, adding, axes_of, starting_setting
 from models.evaluation.metrics import shot_groups
-from models.evaluation.settings import Choice
+from models.evaluation.rivals import applicable, trains
+from models.evaluation.settings import Choice, Setting, search
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import Trainer
 from models.front.spec import PreparationSpec
@@ -74,7 +76,7 @@ def spec_of(data: LongTail, quick: bool = False) -> tuple[GeldaSpec, EvaluateSpe
         latents=LatentSpec(shrinkage=14.0 if anchored else 0.8, estimate="similar"),
         denoiser=DenoiserSpec(width=256, blocks=2, dropout=0.15),
         objective=ObjectiveSpec(steps=QUICK_STEPS if quick else 1000),
-        plan=PlanSpec(per_class=100),
+        plan=PlanSpec(per_class=120),
         classifier=head,
     )
     evaluation = EvaluateSpec(
@@ -125,23 +127,24 @@ class Way:
     predictions: Mapping[str, Labels]
 
 
-def _ways(data: LongTail, arguments: Namespace) -> list[tuple[Labels | None, Labels, bool]]:
-    """Return rows that choose (None: nothing is chosen), rows that report, and whether the
-    choosing rows are training rows, which train again afterwards.
+def _ways(data: LongTail, arguments: Namespace) -> list[tuple[list[Labels], Labels, bool]]:
+    """Return sets of rows that choose, rows that report, and whether the choosing rows are training
+    rows, which train again afterwards.
     """
     if arguments.scarce is not None:
-        return [(None, data.test_rows, True)]
+        return [([], data.test_rows, True)]
     if arguments.choose == "train":
-        return [(data.some_training_rows(seed=0), data.test_rows, True)]
+        folds = data.folds(seed=0)
+        return [(folds[:1] if arguments.quick else folds, data.test_rows, True)]
     first, second = data.halves(seed=0)
-    return [(first, second, False), (second, first, False)]
+    return [([first], second, False), ([second], first, False)]
 
 
 def _one_way(
     face: Face,
     arguments: Namespace,
     data: LongTail,
-    choosing: Labels | None,
+    choosing: list[Labels],
     reporting: Labels,
     again: bool,
 ) -> tuple[Way, dict[str, Any]]:
@@ -161,12 +164,13 @@ def _one_way(
             )  # fmt: skip
 
         choice = first_candidates(spec, evaluation)
-        if choosing is not None:
-            face.say("one seed chooses")
-            choice = study(data.split(choosing, nothing), 0).choose()
+        if choosing:
+            face.say(f"choosing on {len(choosing)} part{'s' * (len(choosing) > 1)}")
+            parts = [study(data.split(rows, nothing), 0) for rows in choosing]
+            choice = chosen_on([part.validation() for part in parts], choice, spec, evaluation)
         for seed in range(arguments.seeds):
             face.say(f"seed {seed}")
-            held = nothing if again or choosing is None else choosing
+            held = nothing if again else choosing[0]
             at = study(data.split(held, reporting), seed)
             result = at.measure(choice)
             said.append({name: arm.predictions for name, arm in result.arms.items()})
@@ -174,6 +178,27 @@ def _one_way(
                 said[-1] |= _shifted(at, choice)
     way = Way(dataset.y[reporting], pooled(said) | _own_heads(data, reporting))
     return way, {name: asdict(setting) for name, setting in choice.settings.items()}
+
+
+def chosen_on(
+    parts: Sequence[Validation], first: Choice, spec: GeldaSpec, evaluation: EvaluateSpec
+) -> Choice:
+    """Return the settings that do best on average over the parts, for every arm that trains heads."""
+    data = parts[0].levels[0].data
+    arms = [REAL, METHOD, *filter(trains, applicable(data, spec.classifier, evaluation))]
+
+    def value(arm: str, setting: Setting) -> float:
+        return float(np.mean([part.value(0, arm, setting) for part in parts]))
+
+    settings = {
+        arm: search(
+            axes_of(arm, spec.classifier, evaluation, spec.sampler),
+            partial(value, arm),
+            evaluation.budget,
+        )
+        for arm in arms
+    }
+    return Choice(0, {**first.settings, **settings})
 
 
 SHIFTED = ("logit_adjusted", "same_head", "smote", "gaussian_1")

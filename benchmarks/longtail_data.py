@@ -15,8 +15,8 @@ from models.evaluation.splits import TEST, TRAIN, VAL
 Labels = npt.NDArray[np.int64]
 Split = npt.NDArray[np.int8]
 
-CHOOSING_SHARE = 0.2
-"""Of the training rows of a class, at least one: what is set aside to choose settings by."""
+FOLDS = 5
+"""Parts of the training rows, each of which is set aside once to choose settings by."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,18 @@ class LongTail:
         split[choosing], split[reporting] = VAL, TEST
         return split
 
-    def some_training_rows(self, seed: int) -> Labels:
-        """Return a share of each class's training rows, at least one of those with two or more."""
+    def folds(self, seed: int) -> list[Labels]:
+        """Return the training rows in parts that hold each class alike; a class of fewer rows than
+        parts is in as many of them as it has rows, and one of a single row in none.
+        """
         rng, y = np.random.default_rng(seed), self.arrays["y"]
-        taken = []
-        for label, count in enumerate(self.counts):
+        parts: list[list[Labels]] = [[] for _ in range(FOLDS)]
+        for label in np.flatnonzero(self.counts > 1):
             rows = rng.permutation(np.flatnonzero(y == label))
-            taken.append(rows[: max(round(CHOOSING_SHARE * count), int(count > 1))])
-        return np.sort(np.concatenate(taken))
+            first = int(rng.integers(FOLDS))
+            for number in range(FOLDS):
+                parts[(first + number) % FOLDS].append(rows[number::FOLDS])
+        return [np.sort(np.concatenate(part)) for part in parts]
 
     def halves(self, seed: int) -> tuple[Labels, Labels]:
         """Return the test rows' numbers in `dataset`, cut in two class by class."""

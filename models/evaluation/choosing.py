@@ -89,7 +89,7 @@ def choose(
         )
         for layer, level in levels.items()
     }  # fmt: skip
-    validation = _Validation(levels, trainers, plan, spec.metric)
+    validation = Validation(levels, trainers, plan, spec.metric)
     layer = min(levels)
     if len(levels) > 1:
         layer = max(levels, key=lambda one: validation.value(one, METHOD, first[METHOD]))
@@ -101,8 +101,16 @@ def choose(
 
 
 @dataclass
-class _Validation:
-    """The metric on `val` at any point, each looked at once."""
+class Validation:
+    """The metric on `val` at any point, each looked at once.
+
+    Attributes:
+        levels: by layer.
+        trainers: of heads, by layer.
+        plan: planned rows of each cell.
+        metric: what is measured.
+        trials: all that was looked at.
+    """
 
     levels: Mapping[int, Level]
     trainers: Mapping[int, Trainer]
@@ -111,6 +119,7 @@ class _Validation:
     trials: list[Trial] = field(default_factory=list)
 
     def value(self, layer: int, arm: str, setting: Setting) -> float:
+        """Return the mean over seeds of an arm's metric at a setting, 0 to 1."""
         for trial in self.trials:
             if (trial.layer, trial.arm, trial.setting) == (layer, arm, setting):
                 return trial.value

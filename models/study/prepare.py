@@ -97,7 +97,7 @@ def prepare(
     metric: Metric,
     seed: int,
     device: str = "cpu",
-    on_progress: Callable[[float, float], None] = lambda _done, _total: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Prepared:
     """Fit the preparation that `val` likes best, then the adapter on it.

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation import choosing, protocol
 from models.evaluation.arms import METHOD, REDRAWN
-from models.evaluation.choosing import Level
+from models.evaluation.choosing import Level, Validation
 from models.evaluation.data import Draw
 from models.evaluation.result import Result
 from models.evaluation.rivals import applicable
 from models.evaluation.settings import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TRAIN, VAL
-from models.evaluation.trainer import InitialHead, items
+from models.evaluation.trainer import InitialHead, Trainer, items
 from models.gelda import method
 from models.gelda.method import Generator
 from models.gelda.plan import cell_rows
@@ -98,6 +98,18 @@ class Study:
         """Rows of each cell that the spec asks for."""
         data = self.level(self.prepared.layers[0]).data
         return cell_rows(self.spec.plan, data.classes, data.subdomains, data.cell_counts.tolist())
+
+    def validation(self) -> Validation:
+        """Return the metric on `val` at any setting, for a search over several studies."""
+        levels = {layer: self.level(layer) for layer in self.prepared.layers}
+        trainers = {
+            layer: Trainer(
+                level.data, self.spec.classifier, seeds=self.evaluation.seeds, seed=self.seed,
+                initial=self.initial, device=self.device,
+            )
+            for layer, level in levels.items()
+        }  # fmt: skip
+        return Validation(levels, trainers, self.plan, self.evaluation.metric)
 
     def choose(self) -> Choice:
         """Let `val` choose."""

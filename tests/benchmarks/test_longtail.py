@@ -41,13 +41,17 @@ def test_halves_part_the_test_rows_class_by_class(files):
     assert np.bincount(y[first]).tolist() == np.bincount(y[second]).tolist() == [10] * 4
 
 
-def test_rows_that_choose_are_taken_out_of_training_and_never_all_of_a_class(files):
+def test_every_row_is_set_aside_once_and_never_all_of_a_class(files):
     data = LongTail.read(files[0])
-    choosing = data.some_training_rows(seed=0)
-    split = data.split(choosing, data.test_rows)
-    assert np.bincount(data.dataset.y[split == 1]).tolist() == [24, 12, 2, 1]
-    assert np.bincount(data.dataset.y[split == 0]).tolist() == [96, 48, 6, 4]
-    assert (split == 2).sum() == 80
+    folds = data.folds(seed=0)
+    assert sorted(np.concatenate(folds)) == list(range(COUNTS.sum()))
+    for choosing in folds:
+        split = data.split(choosing, data.test_rows)
+        left = np.bincount(data.dataset.y[split == 0], minlength=4)
+        assert left.tolist()[:2] == [96, 48]
+        assert (split == 2).sum() == 80
+        assert (left >= [96, 48, 6, 4]).all()
+    assert LongTail.read(files[0], scarce=1).folds(seed=0)[0].size == 36
 
 
 def test_vectors_come_in_the_order_of_the_classes_and_several_share_the_length(files):
