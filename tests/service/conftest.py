@@ -12,7 +12,7 @@ import pytest
 from cultivar import Client
 
 ENDED = {"succeeded", "failed", "canceled"}
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 150.0
 
 Json = dict[str, Any]
 Files = dict[str, bytes]

@@ -24,6 +24,9 @@ from app.store.database import Store
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 150.0
+"""How long a test waits for what is sure to come, however busy the machine is."""
+
 
 def _latents(seed: int = 0, sizes: tuple[int, ...] = (60, 30, 12), dim: int = 8) -> bytes:
     rng = np.random.default_rng(seed)
@@ -129,7 +132,7 @@ class Service:
         assert job is not None
         return job
 
-    def wait(self, job_id: str, seconds: float = 60.0) -> Job:
+    def wait(self, job_id: str, seconds: float = PATIENCE_SECONDS) -> Job:
         """Return the job once it has ended."""
         return self.until(lambda: self.get(job_id), lambda job: job.state in TERMINAL, seconds)
 

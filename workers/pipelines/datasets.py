@@ -86,6 +86,8 @@ def take(x: npt.NDArray[Any], rows: Rows, path: Path) -> npt.NDArray[Any]:
     """Return the given rows of `x`, memory-mapped from `path`; all rows in order come as they are."""
     if len(rows) == len(x):
         return x
+    if not len(rows):  # an empty file cannot be mapped
+        return np.empty((0, x.shape[1]), dtype=x.dtype)
     out = np.lib.format.open_memmap(path, mode="w+", dtype=x.dtype, shape=(len(rows), x.shape[1]))
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)

@@ -120,7 +120,14 @@ def _context(job: PreparedJob, trained: Mapping[str, Any]) -> Context:
         history=[tuple(point) for point in trained["config"]["history"]],
         too_small=[data.classes[label] for label in job.result["too_small"]],
         made_splits=made,
-        facts={"dataset": job.spec.dataset, "software": software()},
+        facts={
+            "dataset": job.spec.dataset,
+            "preparation": {
+                "chosen": job.prepared.preparation.spec.model_dump(mode="json"),
+                "val_scores": [round(100 * score, 2) for score in job.prepared.scores],
+            },
+            "software": software(),
+        },
     )
 
 

@@ -19,6 +19,7 @@ from models.study.prepare import Prepared, Rows, prepare
 from models.study.rivals import Semantics, rival_of
 from models.study.unlabelled import posterior_of
 from workers.pipelines.datasets import evaluation_of, open_dataset, part, take, training_rows
+from workers.pipelines.drawing import Meter
 from workers.pipelines.training import TrainingRows, train_generator
 from workers.pipelines.vectors import (
     class_vectors,
@@ -37,33 +38,20 @@ def prepare_job(task: TaskRun) -> Effects:
     data = open_dataset(task)
     split, too_small = part(data, evaluation_of(task), task.claim.inputs["dataset"])
     planned_cells(spec, data, split)  # a plan at fault would else be met after all the training
-    kept = {
-        "vectors": class_vectors(task, spec.classes, data.classes),
-        "subdomain_vectors": subdomain_vectors(task, spec.subdomains, data.subdomains),
-    }
-    if spec.classifier.initial is not None:
-        kept["head_weight"], kept["head_bias"] = uploaded_head(
-            task, spec.classifier.initial, data.classes, data.dim
-        )
+    kept = _conditions(task, spec, data)
     rows = training_rows(split)
     train = Rows(take(data.x, rows, task.scratch / "train.npy"), data.y[rows])
-    val = np.flatnonzero(split == VAL)
-    prepared = prepare(
-        train,
-        Rows(data.x[val], data.y[val]),
-        len(data.classes),
-        spec,
-        metric=evaluation_of(task).metric,
-        seed=task.claim.seed,
-        device=task.device,
-        on_progress=task.progress,
-        should_stop=task.should_stop,
-    )
+    prepared = _prepared(task, spec, train, data, split)
     folder = task.scratch / "prepared"
     prepared.save(folder)
     if spec.subdomains is not None:
-        front = prepared.front(0)
-        kept["posterior"] = posterior_of(train, front, len(data.classes), task.claim.seed)
+        kept["posterior"] = posterior_of(
+            train,
+            prepared.front(0),
+            len(data.classes),
+            task.claim.seed,
+            should_stop=task.should_stop,
+        )
     result = {
         "prepared": task.keep_folder(folder),
         "splits": _kept_array(task, "split.npy", split),
@@ -78,6 +66,43 @@ def prepare_job(task: TaskRun) -> Effects:
     layers = enumerate(prepared.layers)
     plan = tuple(NewTask("train", number, {"layer": layer}) for number, layer in layers)
     return Effects(result=result, plan=plan)
+
+
+def _conditions(
+    task: TaskRun, spec: GeldaSpec, data: EmbeddingDataset
+) -> dict[str, npt.NDArray[np.float32] | None]:
+    """Return what came with the embeddings: vectors of classes and subdomains, a head."""
+    found = {
+        "vectors": class_vectors(task, spec.classes, data.classes),
+        "subdomain_vectors": subdomain_vectors(task, spec.subdomains, data.subdomains),
+    }
+    if spec.classifier.initial is not None:
+        found["head_weight"], found["head_bias"] = uploaded_head(
+            task, spec.classifier.initial, data.classes, data.dim
+        )
+    return found
+
+
+def _prepared(
+    task: TaskRun,
+    spec: GeldaSpec,
+    train: Rows,
+    data: EmbeddingDataset,
+    split: npt.NDArray[np.int8],
+) -> Prepared:
+    val, meter = np.flatnonzero(split == VAL), Meter(task)
+    return prepare(
+        train,
+        Rows(take(data.x, val, task.scratch / "val.npy"), data.y[val]),
+        len(data.classes),
+        spec,
+        metric=evaluation_of(task).metric,
+        seed=task.claim.seed,
+        device=task.device,
+        # A candidate's head and the adapter take a while, and silence would look like hanging.
+        on_progress=meter.heads,
+        should_stop=meter.should_stop,
+    )
 
 
 def planned_cells(
