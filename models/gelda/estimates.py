@@ -1,5 +1,7 @@
 """What vectors of meaning say about the mean of a class: estimates from all classes but its own."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -9,6 +11,9 @@ SIMILARITY_TEMPERATURE = 0.1
 
 RIDGES = tuple(10 ** (exponent / 3) for exponent in range(-9, 7))
 """Penalties that leave-one-class-out chooses from, beside cosines with 1 on the diagonal."""
+
+WIDTHS = (0.3, 0.6, 1.2)
+"""Of the Gaussian kernels that leave-one-class-out chooses from beside the cosine itself."""
 
 INTERCEPT = 1e4
 """Added to the kernel: so large that the middle of all classes is hardly penalised."""
@@ -70,31 +75,51 @@ def ridge(
 ) -> Float[Tensor, "k dim"]:
     """Return kernel ridge regression of class means on class vectors, each class left out itself.
 
-    The kernel is the cosine, with an intercept; the penalty of a class grows with the noise of its mean, 1 + worth/n,
-    and its factor is chosen by the closed form of leave-one-out (Allen 1974, PRESS). The only class
-    with rows keeps its own mean.
+    The kernel is the cosine, or a Gaussian of the vectors' distance, exp((cos − 1)/width), which can
+    tell near relatives from far ones; both with an intercept. The penalty of a class grows with the
+    noise of its mean, 1 + worth/n. Kernel and penalty are chosen by the closed form of leave-one-out
+    (Allen 1974, PRESS). The only class with rows keeps its own mean.
     """
     seen = counts > 0
     if int(seen.sum()) < 2:
         return similar(means, counts, related)
-    n = counts[seen]
-    weights = n / (n + worth)
-    kernel = INTERCEPT + related.to(means)
-    # With D = diag(1 + worth/n), K + λD = √D (K̃ + λ) √D: one decomposition serves every λ.
-    root = (1 + worth / n).sqrt()
-    values, Q = torch.linalg.eigh(kernel[seen][:, seen] / root[:, None] / root[None, :])
-    projected = Q.T @ (means[seen] / root[:, None])
-
-    def fitted(penalty: float) -> tuple[Tensor, Tensor]:
-        shrunk = 1 / (values.clamp(min=0) + penalty)
-        alpha = (Q @ (projected * shrunk[:, None])) / root[:, None]
-        diagonal = (Q.square() @ shrunk) / root.square()
-        return alpha, alpha / diagonal[:, None]
-
-    def error(penalty: float) -> float:
-        return float(weights @ fitted(penalty)[1].square().sum(dim=1))
-
-    alpha, left_out = fitted(min(RIDGES, key=error))
-    result = kernel[:, seen] @ alpha
-    result[seen] = means[seen] - left_out
+    cosine = related.to(means)
+    kernels = [cosine, *(((cosine - 1) / width).exp() for width in WIDTHS)]
+    known, n = means[seen], counts[seen]
+    fits = [_Fit.of(INTERCEPT + kernel, seen, known, n, worth) for kernel in kernels]
+    best = min(fits, key=lambda fit: fit.error)
+    result = best.everywhere
+    result[seen] = known - best.left_out
     return result
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One kernel at its best penalty.
+
+    Attributes:
+        error: on classes with rows, each left out, weighted by how well its mean is known.
+        left_out: (seen, dim) means minus what the other classes say of them.
+        everywhere: (k, dim) what all classes with rows say.
+    """
+
+    error: float
+    left_out: Tensor
+    everywhere: Tensor
+
+    @staticmethod
+    def of(kernel: Tensor, seen: Tensor, known: Tensor, n: Tensor, worth: float) -> "_Fit":
+        weights = n / (n + worth)
+        # With D = diag(1 + worth/n), K + λD = √D (K̃ + λ) √D: one decomposition serves every λ.
+        root = (1 + worth / n).sqrt()
+        values, Q = torch.linalg.eigh(kernel[seen][:, seen] / root[:, None] / root[None, :])
+        projected = Q.T @ (known / root[:, None])
+
+        def fitted(penalty: float) -> "_Fit":
+            shrunk = 1 / (values.clamp(min=0) + penalty)
+            alpha = (Q @ (projected * shrunk[:, None])) / root[:, None]
+            left_out = alpha / ((Q.square() @ shrunk) / root.square())[:, None]
+            error = float(weights @ left_out.square().sum(dim=1))
+            return _Fit(error, left_out, kernel[:, seen] @ alpha)
+
+        return min((fitted(penalty) for penalty in RIDGES), key=lambda fit: fit.error)
