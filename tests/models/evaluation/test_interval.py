@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from models.evaluation.interval import Interval, paired_interval
+from models.evaluation.interval import Interval, paired_interval, paired_statistic
 
 
 def outcomes(seeds=3, classes=5, rows=40, a=0.7, b=0.6, seed=0):
@@ -153,3 +153,35 @@ def test_ten_thousand_rows_and_a_hundred_classes_take_a_blink():
     began = time.process_time()
     paired_interval(a, b, y)
     assert time.process_time() - began < 3
+
+
+def _mean(recalls: np.ndarray) -> np.ndarray:
+    return recalls.mean(axis=(-2, -1))
+
+
+def test_a_statistic_that_is_the_mean_recall_has_the_interval_of_balanced_accuracy():
+    a, b, y = outcomes(3)
+    plain = paired_interval(a, b, y)
+    found = paired_statistic(a[None], b[None], y, _mean)
+    assert found.mean == pytest.approx(plain.mean)
+    assert found.low == pytest.approx(plain.low, abs=0.01)
+    assert found.high == pytest.approx(plain.high, abs=0.01)
+
+
+def test_a_statistic_is_paired_row_by_row_and_task_by_task():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), 50)
+    a = rng.random((2, 3, 200)) < 0.6
+    found = paired_statistic(a, a, y, lambda recalls: recalls.min(axis=(-2, -1)))
+    assert found == Interval(0.0, 0.0, 0.0)
+    worse = a.copy()
+    worse[1, :, y == 3] = False
+    found = paired_statistic(a, worse, y, lambda recalls: recalls[..., 1, 3])
+    assert found.mean == pytest.approx(a[1][:, y == 3].mean())
+    assert found.low > 0.4
+
+
+def test_methods_of_other_numbers_of_seeds_have_no_paired_statistic():
+    a, y = np.ones((1, 3, 4), bool), np.arange(4)
+    with pytest.raises(ValueError, match="3 and 2 seeds"):
+        paired_statistic(a, a[:, :2], y, _mean)
