@@ -1,5 +1,6 @@
 """What vectors of meaning say about the mean of a class: estimates from all classes but its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +73,7 @@ def ridge(
     counts: Float[Tensor, " k"],
     related: Float[Tensor, "k k"],
     worth: float,
+    widths: Sequence[float] = WIDTHS,
 ) -> Float[Tensor, "k dim"]:
     """Return kernel ridge regression of class means on class vectors, each class left out itself.
 
@@ -84,7 +86,7 @@ def ridge(
     if int(seen.sum()) < 2:
         return similar(means, counts, related)
     cosine = related.to(means)
-    kernels = [cosine, *(((cosine - 1) / width).exp() for width in WIDTHS)]
+    kernels = [cosine, *(((cosine - 1) / width).exp() for width in widths)]
     known, n = means[seen], counts[seen]
     fits = [_Fit.of(INTERCEPT + kernel, seen, known, n, worth) for kernel in kernels]
     best = min(fits, key=lambda fit: fit.error)
