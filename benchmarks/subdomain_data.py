@@ -78,7 +78,8 @@ class SubdomainData:
         """Return the fold of each row, 0 to n - 1: cells in like shares, speakers never parted."""
         kind = StratifiedGroupKFold if self.grouped else StratifiedKFold
         found = np.empty(len(self.y), np.int64)
-        parts = kind(n, shuffle=True, random_state=seed).split(self.x, self.cells, self.group)
+        group = self.group if self.grouped else None
+        parts = kind(n, shuffle=True, random_state=seed).split(self.x, self.cells, group)
         for number, (_, rows) in enumerate(parts):
             found[rows] = number
         return found
