@@ -174,8 +174,13 @@ class _Latents:
             z = preparation.transformed(made, data.x[numbers]) / size
             return LabelledRows(z, data.y[numbers], None, data.subdomain[numbers])
 
-        parts = (rows(numbers) for numbers in (out.training, out.tested[:0], out.tested))
-        evaluation = EvaluationData(*parts, data.classes, data.subdomains)
+        evaluation = EvaluationData(
+            train=rows(out.training),
+            val=rows(out.tested[:0]),
+            test=rows(out.tested),
+            classes=data.classes,
+            subdomains=data.subdomains,
+        )
         return cls(evaluation, np.asarray(rows(out.cell).x))
 
     def logits(self, label: int, added: Floats) -> Floats:

@@ -25,7 +25,7 @@ rivals gone after calibration.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +93,7 @@ def main() -> int:
     return 0
 
 
-def compared(data: SubdomainData, cells: list[LeftOut], said: list[Said]) -> Comparison:
+def compared(data: SubdomainData, cells: list[LeftOut], said: Sequence[Said]) -> Comparison:
     """Return the arms over all tested rows of all left-out cells.
 
     A class counts anew for each left-out cell, so that the mean recall over all of them is the mean
@@ -125,7 +125,7 @@ def compared(data: SubdomainData, cells: list[LeftOut], said: list[Said]) -> Com
     )
 
 
-def calibrated(data: SubdomainData, cells: list[LeftOut], said: list[Said]) -> list[Said]:
+def calibrated(data: SubdomainData, cells: list[LeftOut], said: Sequence[Said]) -> list[Said]:
     """Return the logits with the left-out class's shifted as it is best for the other cells.
 
     Best is the mean unweighted average recall of the same arm and seed in the other folds, over
@@ -160,7 +160,8 @@ def _recall_by_shift(logits: Floats, y: Labels, label: int) -> npt.NDArray[np.fl
     shifted = np.repeat(logits[None], len(SHIFTS), axis=0)
     shifted[:, :, label] += SHIFTS[:, None]
     right = shifted.argmax(axis=2) == y
-    return np.mean([right[:, y == one].mean(axis=1) for one in np.unique(y)], axis=0)
+    by_class = [right[:, y == one].mean(axis=1) for one in np.unique(y)]
+    return np.asarray(np.mean(by_class, axis=0))
 
 
 def _place(out: LeftOut) -> tuple[int, int]:

@@ -57,6 +57,19 @@ def test_a_cell_without_a_row_is_drawn_from_class_and_subdomain(trained: Train) 
     np.testing.assert_allclose(draw(generator, 3).mean(axis=0), expected, atol=0.4)
 
 
+def test_centres_are_where_cells_are_drawn_around(trained: Train) -> None:
+    x, y = trained.rows((400, 300))  # type: ignore[attr-defined]
+    x[:, 0] += 5 * SUBDOMAIN
+    seen = (y == 0) | (SUBDOMAIN == 0)
+    generator = cells(trained, x=x[seen], y=y[seen], subdomain=SUBDOMAIN[seen])
+    assert generator.centres.shape == (4, 6)
+    for cell in range(4):
+        drawn = draw(generator, cell).mean(axis=0)
+        np.testing.assert_allclose(generator.centres[cell], drawn, atol=0.3)
+    direct = cells(trained, latents=LatentSpec(model="direct"))
+    np.testing.assert_allclose(direct.centres, np.tile(x.mean(axis=0), (4, 1)), atol=1e-3)
+
+
 def test_a_subdomain_without_labels_is_drawn_where_its_unlabelled_rows_are(trained: Train) -> None:
     x, y = trained.rows((400, 300))  # type: ignore[attr-defined]
     shifted = x.copy()
