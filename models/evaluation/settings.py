@@ -32,7 +32,7 @@ class Trial:
         arm: whose.
         layer: of the latents.
         setting: the point.
-        value: mean of the metric on `val` over seeds, 0 to 1.
+        value: of the metric on `val`, 0 to 1.
     """
 
     arm: str
