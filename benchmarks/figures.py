@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -130,7 +131,7 @@ def lines(
         x_label: quantity and unit.
         y_label: quantity and unit, and which direction is better.
         title: above the axes.
-        log_x: logarithmic; up to ten positions are then named as they are.
+        log_x: logarithmic; up to ten positions, where they are whole numbers, are each named.
         log_y: logarithmic.
     """
     _check(series)
@@ -144,10 +145,14 @@ def lines(
             axes.fill_between(xs, lows, highs, color=COLOURS[i], alpha=0.18, linewidth=0)
         if log_x:
             axes.set_xscale("log")
-            _name_ticks(axes, sorted({x for points in series.values() for x, _ in points}))
+            _plain_numbers(axes.xaxis, axes.get_xlim())
+            places = sorted({x for points in series.values() for x, _ in points})
+            if len(places) <= NAMED_TICKS and all(place == round(place) for place in places):
+                axes.set_xticks(places)
+                axes.xaxis.set_minor_locator(NullLocator())
         if log_y:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            _plain_numbers(axes.yaxis, axes.get_ylim())
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         _legend(axes, len(series))
@@ -234,11 +239,16 @@ def _whiskers(estimates: Sequence[Estimate]) -> list[list[float]] | None:
     ]
 
 
-def _name_ticks(axes: Axes, places: Sequence[float]) -> None:
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    if len(places) <= NAMED_TICKS:
-        axes.set_xticks(places)
-        axes.xaxis.set_minor_locator(NullLocator())
+def _plain_numbers(axis: Axis, limits: tuple[float, float]) -> None:
+    """Write 200, not 2 × 10²; between powers of ten only where there are too few of those."""
+    narrow = limits[1] < 30 * limits[0]
+
+    def between(value: float, _place: int | None) -> str:
+        first = f"{value:e}"[0]
+        return f"{value:,g}" if narrow and first in "235" else ""
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,g}"))
+    axis.set_minor_formatter(FuncFormatter(between))
 
 
 def _legend(axes: Axes, series: int) -> None:

@@ -89,6 +89,18 @@ def test_a_forest_runs_from_top_to_bottom_and_tells_ahead_level_and_behind(
     assert points[2].get_ydata()[0] > points[0.2].get_ydata()[0] > points[-2].get_ydata()[0]
 
 
+@pytest.mark.parametrize("values", [(90.0, 240.0), (0.1, 3000.0)])
+def test_a_logarithmic_axis_is_told_in_plain_numbers(
+    values: tuple[float, float], figures: ModuleType, tmp_path: Path
+) -> None:
+    points = [(value, figures.Estimate(value)) for value in (values[0] + 0.5, values[1] + 0.5)]
+    figure = figures.lines({"a": points}, x_label="x", y_label="y", log_x=True, log_y=True)
+    _, svg = figures.save(figure, tmp_path, "name")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
+    assert "100" in texts
+    assert not [text for text in texts if "$" in text or "^" in text]
+
+
 def drawn_axes(figure):
     (axes,) = figure.axes
     return axes

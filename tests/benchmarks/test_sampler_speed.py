@@ -135,6 +135,7 @@ def test_the_benchmark_runs_and_writes_its_figure(tmp_path: Path) -> None:
     assert [row["method"] for row in run["rows"]] == ["GeLDA", "1-D U-Net", "1-D U-Net", "GeLDA"]
     assert found["ratio"] > found["ratio_at_equal_steps"] > 1
     assert run["rival"]["stopped_by"] == "budget"
+    assert found["reached"] is None, "nothing is proved beside an unfinished rival"
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "sampler_speed.png",
         "sampler_speed.svg",
