@@ -32,12 +32,12 @@ from benchmarks.comparison import Comparison, pooled
 from benchmarks.face import Face
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.classifiers.spec import HeadSpec, UploadedHead
-from models.evaluation.arms import LABELS, METHOD, REAL
+from models.evaluation.arms import LABELS, METHOD, REAL, REDRAWN
 from models.evaluation.choosing import Validation, adding, axes_of, starting_setting
 from models.evaluation.metrics import shot_groups
 from models.evaluation.rivals import applicable, trains
 from models.evaluation.settings import Choice, Setting, search
-from models.evaluation.spec import EvaluateSpec
+from models.evaluation.spec import ALL_CONTROLS, EvaluateSpec
 from models.evaluation.trainer import Trainer
 from models.front.spec import PreparationSpec
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, PlanSpec
@@ -65,9 +65,9 @@ def spec_of(data: LongTail, quick: bool = False) -> tuple[GeldaSpec, EvaluateSpe
     head = HeadSpec(
         head="kernel",
         loss="logit_adjusted",
-        adjustment=1.0 if anchored else 1.25,
-        weight_decay=1e-2 if anchored else 4e-3,
-        synthetic_weight=1.0 if anchored else 0.2,
+        adjustment=0.9 if anchored else 1.25,
+        weight_decay=2e-2 if anchored else 4e-3,
+        synthetic_weight=0.5 if anchored else 0.2,
         initial=UploadedHead(upload=f"up_{NO_ID}") if anchored else None,
     )
     spec = GeldaSpec(
@@ -84,8 +84,10 @@ def spec_of(data: LongTail, quick: bool = False) -> tuple[GeldaSpec, EvaluateSpe
         temperatures=(4.0, 3.0) if anchored else TEMPERATURES,
         shares=(1.0,),
         penalties=(1.0, 0.5, 2.0),
-        adjustments=(1.0,) if anchored else (1.25, 1.0, 1.5),
+        adjustments=(0.9, 1.0) if anchored else (1.25, 1.0, 1.5),
         metric="balanced_accuracy",
+        # What vectors are worth is measured where the latents are honest: three trainings for one.
+        controls=tuple(c for c in ALL_CONTROLS if not (anchored and c in REDRAWN)),
     )
     return spec, evaluation
 
