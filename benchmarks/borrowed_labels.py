@@ -132,8 +132,9 @@ class SelfTraining:
     rounds: int
     weight: float
 
-    def head(self, task: Task) -> Head:
-        head = task.plain()
+    def heads(self, task: Task, _seed: int) -> list[Head]:
+        """Return the head after each round."""
+        found, head = [], task.plain()
         for _ in range(self.rounds):
             shares = task.posterior(head)
             said = shares.argmax(axis=1)
@@ -144,7 +145,8 @@ class SelfTraining:
                 sure.append(np.resize(best[: int(np.ceil(self.share * len(rows)))], CELL_ROWS))
             rows = np.concatenate(sure)
             head = task.with_added(task.target[rows], said[rows], self.weight)
-        return head
+            found.append(head)
+        return found
 
 
 @dataclass(frozen=True)
@@ -155,19 +157,21 @@ class PseudoGaussian:
     rounds: int
     weight: float
 
-    def head(self, task: Task, seed: int) -> Head:
+    def heads(self, task: Task, seed: int) -> list[Head]:
+        """Return the head after each round."""
         rng, k = np.random.default_rng(seed), len(task.classes)
         cells = task.subdomain * k + task.y
         means = np.stack([task.z[cells == cell].mean(axis=0) for cell in np.unique(cells)])
         residuals = task.z - means[np.unique(cells, return_inverse=True)[1]]
         root = shared_root(residuals, len(residuals))
-        y, head = np.repeat(np.arange(k), ADDED), task.plain()
+        y, head, found = np.repeat(np.arange(k), ADDED), task.plain(), []
         for _ in range(self.rounds):
             shares = sharpened(task.posterior(head), self.sharpening)
             centres = shares.T @ task.target / np.maximum(shares.sum(axis=0), 1e-9)[:, None]
             noise = rng.standard_normal((len(y), task.z.shape[1])) @ root
             head = task.with_added(centres[y] + noise, y, self.weight)
-        return head
+            found.append(head)
+        return found
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ class Gelda:
     steps: int
 
     def heads(self, task: Task, seed: int, *, subdomains: bool = True) -> list[Head]:
-        """Return the head after each round, of rows drawn at the target's κ.
+        """Return the head after each round, on rows drawn at the target's κ.
 
         Without ``subdomains`` nothing is said of them, in training and in drawing.
         """

@@ -22,9 +22,9 @@ plain head with unlabelled latents and level with tuned self-training; blind, no
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,7 +41,9 @@ SELF_TRAINING = [
     SelfTraining(*s) for s in itertools.product((0.3, 0.5, 0.7, 1), (1, 3, 5), (0.3, 1, 3))
 ]
 GAUSSIANS = [PseudoGaussian(*s) for s in itertools.product((1, 2), (1, 2, 3), (0.5, 1, 3))]
-SHARPENINGS, WEIGHTS, ROUNDS = (1, 2), (0.5, 1, 2), 2
+SHARPENINGS, WEIGHTS, ROUNDS = (1, 2), (0.5, 1, 2), (1, 2)
+
+W = TypeVar("W", SelfTraining, PseudoGaussian, Gelda)
 
 WORDS = {
     "gelda": "GeLDA",
@@ -114,8 +116,8 @@ def predictions(
     return {
         "gelda": said(task, *(right for right, _ in full)),
         "plain": said(task, task.plain()),
-        "self_training": said(task, chosen.self_training.head(task)),
-        "pseudo_gaussian": said(task, *(chosen.gaussian.head(task, seed) for seed in seeds)),
+        "self_training": said(task, chosen.self_training.heads(task, 0)[-1]),
+        "pseudo_gaussian": said(task, *(chosen.gaussian.heads(task, seed)[-1] for seed in seeds)),
         "sources_only": said(task, *(chosen.gelda.from_sources(task, seed) for seed in seeds)),
         "kappa_off": said(task, *without),
         "wrong_kappa": said(task, *(wrong for _, wrong in full)),
@@ -141,22 +143,32 @@ def choose(
             others = tuple(source for source in sources if source != one)
             transfers.append((Task.of(data, others, one, seen=True), data.y[data.subdomain == one]))
 
-    def score(heads: Callable[[Task], Head]) -> float:
-        return float(np.mean([_recall(task, heads(task), y) for task, y in transfers]))
-
-    flows: dict[Gelda, float] = {}
-    for sharpening, weight in list(itertools.product(SHARPENINGS, WEIGHTS))[::every]:
-        longest = Gelda(sharpening, ROUNDS, weight, steps)
-        by_round = [
-            [_recall(task, head, y) for head in longest.heads(task, 0)] for task, y in transfers
-        ]
-        for number, mean in enumerate(np.mean(by_round, axis=0)):
-            flows[Gelda(sharpening, number + 1, weight, steps)] = float(mean)
+    flows = [
+        Gelda(sharpening, rounds, weight, steps)
+        for sharpening, weight, rounds in itertools.product(SHARPENINGS, WEIGHTS, ROUNDS)
+    ]
     return Chosen(
-        max(SELF_TRAINING[::every], key=lambda setting: score(setting.head)),
-        max(GAUSSIANS[::every], key=lambda setting: score(lambda task: setting.head(task, 0))),
-        max(flows, key=flows.__getitem__),
+        _best(SELF_TRAINING[::every], transfers),
+        _best(GAUSSIANS[::every], transfers),
+        _best(flows[::every], transfers),
     )
+
+
+def _best(settings: Sequence[W], transfers: Sequence[tuple[Task, Labels]]) -> W:
+    """Return the setting with the highest mean recall; fewer rounds are the first of more."""
+    most = max(setting.rounds for setting in settings)
+    recalls: dict[W, list[float]] = {}
+
+    def score(setting: W) -> float:
+        longest = replace(setting, rounds=most)
+        if longest not in recalls:
+            by_round = [
+                [_recall(task, head, y) for head in longest.heads(task, 0)] for task, y in transfers
+            ]
+            recalls[longest] = np.mean(by_round, axis=0).tolist()
+        return recalls[longest][setting.rounds - 1]
+
+    return max(settings, key=score)
 
 
 def compared(

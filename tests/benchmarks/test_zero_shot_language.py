@@ -82,8 +82,8 @@ def test_every_way_tells_emotions_apart_that_lie_alike_in_all_languages(
     right, wrong = gelda.last_heads(task, 0)
     heads = {
         "plain": task.plain(),
-        "self-training": borrowed.SelfTraining(0.5, 2, 1).head(task),
-        "Gaussian": borrowed.PseudoGaussian(2, 2, 1).head(task, 0),
+        "self-training": borrowed.SelfTraining(0.5, 2, 1).heads(task, 0)[-1],
+        "Gaussian": borrowed.PseudoGaussian(2, 2, 1).heads(task, 0)[-1],
         "flow": right,
         "wrong": wrong,
         "sources": gelda.from_sources(task, 0),
