@@ -82,7 +82,7 @@ def main() -> int:
     for target, language in enumerate(languages):
         sources = tuple(one for one in range(len(languages)) if one != target)
         face.begin(f"{language}: transfer between the others chooses")
-        chosen = choose(sets, sources, steps, every=10 if arguments.quick else 1)
+        chosen = choose(sets, sources, steps, every=30 if arguments.quick else 1)
         choices[language] = {kind: asdict(one) for kind, one in chosen._asdict().items()}
         for number, data in enumerate(sets):
             face.begin(f"{language}, {names[number]}: {len(seeds)} seeds")

@@ -167,7 +167,7 @@ def test_the_benchmark_runs_and_borrowing_beats_real_rows_where_effects_add_up(
     command = [sys.executable, "-m", "benchmarks.unseen_cells", "--quick", "--data"]
     done = subprocess.run(
         [*command, *map(str, spoken(tmp_path)), "--figures", str(tmp_path / "figures")],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=250,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

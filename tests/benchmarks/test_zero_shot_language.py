@@ -118,7 +118,7 @@ def test_the_benchmark_runs_and_tells_every_arm_language_and_feature_set(tmp_pat
     command = [sys.executable, "-m", "benchmarks.zero_shot_language", "--quick", "--data"]
     done = subprocess.run(
         [*command, *map(str, spoken(tmp_path)), "--features", "egemaps"],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=280,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
