@@ -1,7 +1,7 @@
 """What is generated for classes left out, and the heads on it: GeLDA, closed forms, nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,21 +13,22 @@ from torch import Tensor
 from benchmarks.left_out import Labels, Task
 from benchmarks.longtail_data import LongTail
 from models.classifiers.train import fit_head
+from models.evaluation.controls import shared_root
 from models.evaluation.trainer import items
 from models.front import preparation
 from models.front.front import Front
 from models.front.preparation import transformed
-from models.gelda import latents, method
+from models.gelda import method
 from models.gelda.centres import prior_rows
-from models.gelda.estimates import ridge
-from models.gelda.generator import item_noise
+from models.gelda.estimates import ridge, similar
 from models.gelda.moments import Moments, within
-from models.gelda.plan import derived_seed, item_seed
-from models.gelda.rows import Members, Rows
+from models.gelda.plan import derived_seed
+from models.gelda.rows import Rows
 from models.gelda.spec import GeldaSpec
 
-Vectors = npt.NDArray[np.float32]
-Rows32 = npt.NDArray[np.float32]
+Latents = npt.NDArray[np.float32]
+Sets = Sequence[npt.NDArray[np.float32]]
+"""Class vectors of length 1, K × m each; side by side they are what the caller gives."""
 
 WORDS = {
     "gelda": "GeLDA",
@@ -40,11 +41,12 @@ WORDS = {
     "shuffled": "GeLDA, shuffled vectors",
 }
 
-VARIANTS = ("similar", "ridge", "direct")
-"""Of GeLDA: what estimate stands behind a class without rows, or a flow on latents themselves."""
+ESTIMATES = ("neighbour", "library_ridge", "linear_ridge", "kernel_ridge")
+"""Of the mean of a class without rows: the first two are the library's `similar` and `ridge`; the last
+also weighs the sets of vectors against each other."""
 
 SHARES = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
-"""Of the first set of vectors in the kernel of the kernel ridge, which chooses by leave-one-out."""
+"""Of the first set of vectors in the kernel of `kernel_ridge`, which chooses by leave-one-out."""
 
 
 @dataclass(frozen=True)
@@ -53,154 +55,173 @@ class Known:
 
     Attributes:
         data: the long tail.
-        sets: class vectors of length 1, K × m each; together they are what the caller gives.
+        sets: the classes' vectors.
         spec: the job's.
         scratch: a folder for what is passing.
     """
 
     data: LongTail
-    sets: Sequence[Vectors]
+    sets: Sets
     spec: GeldaSpec
     scratch: Path
 
-    @property
-    def vectors(self) -> Vectors:
-        """All sets side by side, of length 1."""
-        return np.concatenate(self.sets, axis=1) / np.float32(len(self.sets) ** 0.5)
 
-    def front(self, task: Task) -> Front:
-        """Return the preparation, fitted to the rows that train."""
-        rows = self.data.arrays["x"][task.train]
-        return Front(preparation.fit(rows, self.spec.preparation[0])).eval()
-
-    def related(self, vectors: Vectors) -> Tensor:
-        """Return cosines, float64."""
-        return torch.from_numpy(vectors.astype(np.float64) @ vectors.T.astype(np.float64))
-
-
-class Trial:
-    """One task and one seed: what is prepared once, and any arm's logits of the held rows.
+class LeftOut:
+    """One task: what is prepared once for all seeds and arms.
 
     Args:
         known: data, vectors and spec.
         task: classes left out.
-        front: of `Known.front`, the same for all seeds of a task.
+    """
+
+    def __init__(self, known: Known, task: Task) -> None:
+        self.known, self.task = known, task
+        dataset = known.data.dataset
+        self.x, self.y = dataset.x[task.train], dataset.y[task.train]
+        self.held_y: Labels = dataset.y[task.held]
+        self.classes = dataset.classes
+        self.front = Front(preparation.fit(self.x, known.spec.preparation[0])).eval()
+        self.z = transformed(self.front, self.x)
+        self.held = transformed(self.front, dataset.x[task.held])
+        per_class = known.spec.plan.per_class
+        assert isinstance(per_class, int)
+        self.cells, self.counters = items(np.full(len(self.classes), per_class))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows as a generator sees them."""
+        nowhere = np.zeros(len(self.y), np.int64)
+        return Rows(
+            x=self.x, y=self.y, subdomain=nowhere, front=self.front, n_classes=len(self.classes)
+        )
+
+    @cached_property
+    def root(self) -> npt.NDArray[np.float64]:
+        """Root of the covariance within classes."""
+        n = np.bincount(self.y, minlength=len(self.classes))
+        means = np.zeros((len(n), self.z.shape[1]))
+        np.add.at(means, self.y, self.z)
+        means /= np.maximum(n, 1)[:, None]
+        return shared_root(self.z - means[self.y], len(self.y) - int((n > 0).sum()))
+
+    @cached_property
+    def _moments(self) -> tuple[Moments, float]:
+        """Moments, and the rows after which a mean is known as well as it varies."""
+        moments = Moments.of(self.rows)
+        n, means = moments.counts[:, 0], moments.means[:, 0]
+        return moments, prior_rows(means, n, within(self.rows, moments))
+
+    def centres(self, kind: str, sets: Sets) -> Latents:
+        """Return (K, dim) means, shrunk as the library does towards one of `ESTIMATES`."""
+        moments, worth = self._moments
+        n, means = moments.counts[:, 0], moments.means[:, 0]
+        related = _cosines(joined(sets))
+        if kind == "neighbour":
+            found = similar(means, n, related)
+        elif kind == "kernel_ridge":
+            found = _best_mixture(means, n, worth, [_cosines(vectors) for vectors in sets])
+        elif kind == "linear_ridge":
+            found = ridge(means, n, related, worth, widths=())
+        else:
+            found = ridge(means, n, related, worth)
+        share = (n / (n + self.known.spec.latents.shrinkage * worth))[:, None]
+        z = (share * means + (1 - share) * found) * moments.scale + moments.mean
+        return np.asarray(z.numpy(), dtype=np.float32)
+
+
+class Trial:
+    """One seed of a task: any arm's logits of the held rows.
+
+    Args:
+        left_out: the task.
         seed: of generator, draws and shuffling.
     """
 
-    def __init__(self, known: Known, task: Task, front: Front, seed: int) -> None:
-        self._known, self.task, self._seed = known, task, seed
-        dataset = known.data.dataset
-        self._x, self._y = dataset.x[task.train], dataset.y[task.train]
-        self.held_y: Labels = dataset.y[task.held]
-        self._front = front
-        self._z = transformed(self._front, self._x)
-        self._held = transformed(self._front, dataset.x[task.held])
-        self._classes = dataset.classes
-        per_class = known.spec.plan.per_class
-        assert isinstance(per_class, int)
-        self._cells, self._counters = items(np.full(len(self._classes), per_class))
+    def __init__(self, left_out: LeftOut, seed: int) -> None:
+        self._of, self._seed = left_out, seed
 
-    def logits(self, arm: str, variant: str = "similar") -> npt.NDArray[np.float32]:
+    def logits(self, arm: str, estimate: str = "neighbour") -> npt.NDArray[np.float32]:
         """Return (held rows, K) logits of an arm's head.
 
         Args:
             arm: a key of `WORDS`.
-            variant: of `VARIANTS`, for GeLDA's arms.
+            estimate: of `ESTIMATES`, for GeLDA's arms.
         """
-        vectors = self._shuffled if arm == "shuffled" else self._known.vectors
-        spec = self._known.spec.classifier
+        of, spec = self._of, self._of.known.spec.classifier
         if arm == "real":
             spec = spec.model_copy(update={"head": "linear"})
-        x, y = self._z, self._y
+        x, y = of.z, of.y
         if arm not in ("real", "same_head"):
-            x, y = np.concatenate([x, self._drawn(arm, variant)]), np.concatenate([y, self._cells])
-        similarity = self._known.related(vectors).numpy()
-        n_real, k = len(self._y), len(self._classes)
-        head = fit_head(x, y, k, spec, self._seed, n_real=n_real, similarity=similarity)
-        return head.logits(self._held)
-
-    @cached_property
-    def _shuffled(self) -> Vectors:
-        """Every class with the vector of another, or by chance its own."""
-        rng = np.random.default_rng(derived_seed("shuffle", self._seed))
-        return self._known.vectors[rng.permutation(len(self._classes))]
-
-    def _drawn(self, arm: str, variant: str) -> Rows32:
-        if arm == "gelda":
-            return self._flow(self._known.vectors, variant)
-        if arm in ("shuffled", "shuffled_flow"):
-            return self._shuffled_flow(variant)
-        return self._gaussian(arm)
-
-    def _shuffled_flow(self, variant: str) -> Rows32:
-        if variant not in self._kept:
-            self._kept[variant] = self._flow(self._shuffled, variant)
-        return self._kept[variant]
-
-    @cached_property
-    def _kept(self) -> dict[str, Rows32]:
-        return {}
-
-    def _flow(self, vectors: Vectors, variant: str) -> Rows32:
-        spec = self._known.spec
-        update = {"model": "direct"} if variant == "direct" else {"estimate": variant}
-        modelled = spec.latents.model_copy(update=update)
-        generator = method.train(
-            self._x, self._y, classes=self._classes, vectors=vectors,
-            spec=spec.model_copy(update={"latents": modelled}),
-            seed=self._seed, scratch=self._known.scratch, front=self._front,
+            x, y = np.concatenate([x, self._drawn(arm, estimate)]), np.concatenate([y, of.cells])
+        vectors = joined(self._shuffled if arm == "shuffled" else of.known.sets)
+        head = fit_head(
+            x, y, len(of.classes), spec, self._seed,
+            n_real=len(of.y), similarity=_cosines(vectors).numpy(),
         )  # fmt: skip
-        return generator.sample(
-            self._cells, self._counters, seed=self._seed, sampler=spec.sampler, space="latent"
-        )
+        return head.logits(of.held)
 
-    def _gaussian(self, arm: str) -> Rows32:
-        """Return draws with the same moments and the same noise as the flow's: it is left out alone."""
-        fitted = self._fitted
-        if arm != "neighbour":
-            fitted = replace(fitted, centres=self._ridge_centres(arm))
-        noise = [
-            item_noise(item_seed(self._seed, int(cell), int(counter)), self._front.dim)
-            for cell, counter in zip(self._cells, self._counters, strict=True)
-        ]
-        members = Members.of_cells(torch.from_numpy(self._cells), 1)
-        return fitted.inverse(torch.from_numpy(np.stack(noise)), members).numpy()
-
-    @cached_property
-    def _rows(self) -> Rows:
-        nowhere = np.zeros(len(self._y), np.int64)
-        k = len(self._classes)
-        return Rows(x=self._x, y=self._y, subdomain=nowhere, front=self._front, n_classes=k)
-
-    @cached_property
-    def _moments(self) -> Moments:
-        return Moments.of(self._rows)
-
-    @cached_property
-    def _fitted(self) -> latents.Latents:
-        spec = self._known.spec.latents.model_copy(update={"estimate": "similar"})
-        related = self._known.related(self._known.vectors)
-        return latents.fit(self._rows, self._moments, related, torch.ones(1, 1), spec)[0]
-
-    def _ridge_centres(self, arm: str) -> Tensor:
-        """Return the means shrunk as the library does, towards an estimate by ridge; (K, 1, dim)."""
-        n, means = self._moments.counts[:, 0], self._moments.means[:, 0]
-        worth = prior_rows(means, n, within(self._rows, self._moments))
-        if arm == "linear_ridge":
-            found = ridge(means, n, self._known.related(self._known.vectors), worth, widths=())
+    def _drawn(self, arm: str, estimate: str) -> Latents:
+        """Return draws: arms of one estimate differ in what surrounds it alone."""
+        sets = self._shuffled if arm in ("shuffled", "shuffled_flow") else self._of.known.sets
+        if arm == "gelda":
+            residuals = self._residuals
+        elif arm in ("shuffled", "shuffled_flow"):
+            residuals = self._shuffled_residuals
         else:
-            found = _best_mixture(
-                means, n, worth, [self._known.related(v) for v in self._known.sets]
-            )
-        share = (n / (n + self._known.spec.latents.shrinkage * worth))[:, None]
-        return (share * means + (1 - share) * found)[:, None].float()
+            residuals, estimate = self._noise, arm
+        return self._of.centres(estimate, sets)[self._of.cells] + residuals
+
+    @cached_property
+    def _shuffled(self) -> Sets:
+        """Every class with the vectors of another, or by chance its own."""
+        rng = np.random.default_rng(derived_seed("shuffle", self._seed))
+        order = rng.permutation(len(self._of.classes))
+        return [vectors[order] for vectors in self._of.known.sets]
+
+    @cached_property
+    def _residuals(self) -> Latents:
+        return self._flow(self._of.known.sets)
+
+    @cached_property
+    def _shuffled_residuals(self) -> Latents:
+        return self._flow(self._shuffled)
+
+    @cached_property
+    def _noise(self) -> Latents:
+        rng = np.random.default_rng(self._seed)
+        noise = rng.standard_normal((len(self._of.cells), self._of.front.dim))
+        return np.asarray(noise @ self._of.root, dtype=np.float32)
+
+    def _flow(self, sets: Sets) -> Latents:
+        """Return a trained flow's draws minus what they were drawn around.
+
+        Residuals are learned from the rows' own means: the estimate behind a class without rows has
+        no part in them.
+        """
+        of, spec = self._of, self._of.known.spec
+        generator = method.train(
+            of.x, of.y, classes=of.classes, vectors=joined(sets), spec=spec,
+            seed=self._seed, scratch=of.known.scratch, front=of.front,
+        )  # fmt: skip
+        drawn = generator.sample(
+            of.cells, of.counters, seed=self._seed, sampler=spec.sampler, space="latent"
+        )
+        return np.asarray(drawn - generator.centres[of.cells], dtype=np.float32)
+
+
+def joined(sets: Sets) -> npt.NDArray[np.float32]:
+    """Return all sets side by side, of length 1."""
+    return np.concatenate(sets, axis=1) / np.float32(len(sets) ** 0.5)
+
+
+def _cosines(vectors: npt.NDArray[np.float32]) -> Tensor:
+    unit = torch.from_numpy(vectors.astype(np.float64))
+    return unit @ unit.T
 
 
 def _best_mixture(means: Tensor, n: Tensor, worth: float, related: Sequence[Tensor]) -> Tensor:
     """Return the kernel ridge at the mixture of vector sets that tells left-out classes best."""
-    rest = related[1:] or related
-    others = torch.stack(list(rest)).mean(dim=0)
+    others = torch.stack(list(related[1:] or related)).mean(dim=0)
     seen = n > 0
     weights = n[seen] / (n[seen] + worth)
     candidates = [

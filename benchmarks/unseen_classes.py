@@ -7,7 +7,7 @@ Data: npz with ``x, y, x_test, y_test, classes``; the vectors as `benchmarks.lon
 are dealt into ten sets. Each of the first six is left out in turn: all methods train on the rows of
 the other classes, see the vectors of all, and are asked about every test row. Preparation, loss and
 head are those of `benchmarks.longtail`, the kernel head but for `real rows only`. Closed-form rivals
-draw from the same moments with the same noise as GeLDA; the vectors of meaning are all that tells
+put Gaussians of the shared covariance around means shrunk as GeLDA's are; the vectors of meaning are all that tells
 where a class left out lies. Shuffled vectors deal them anew among all classes.
 
 Recall on classes left out can be bought with a lower threshold. So H, the harmonic mean of seen and
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from benchmarks.face import Face
 from benchmarks.figures import Estimate, forest
 from benchmarks.left_out import Biases, Labels, Report, Said, Task, biased, choose_biases, tasks
-from benchmarks.left_out_arms import VARIANTS, WORDS, Known, Trial
+from benchmarks.left_out_arms import ESTIMATES, WORDS, Known, LeftOut, Trial
 from benchmarks.longtail import spec_of
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.evaluation.interval import Interval
@@ -58,15 +58,15 @@ def main() -> int:
         choosing, reporting = choosing[:1], reporting[:2]
     with tempfile.TemporaryDirectory() as scratch:
         known = known_of(arguments, Path(scratch))
-        variant, biases, tried = choose(face, known, choosing)
-        said = report(face, known, reporting, variant, biases, arguments.seeds)
+        estimate, biases, tried = choose(face, known, choosing)
+        said = report(face, known, reporting, estimate, biases, arguments.seeds)
     told = Report(known.data.dataset.y[reporting[0].held], [task.out for task in reporting])
-    figures = show(face, told, said, variant)
+    figures = show(face, told, said, estimate)
     values = figures["gelda"]
     face.finish(
         {
             "rows": figures,
-            "variant": variant,
+            "estimate": estimate,
             "chosen_among": tried,
             "biases": {arm: vars(found) for arm, found in biases.items()},
             "seeds": arguments.seeds,
@@ -98,19 +98,20 @@ def known_of(arguments: Namespace, scratch: Path) -> Known:
 def choose(
     face: Face, known: Known, choosing: Sequence[Task]
 ) -> tuple[str, dict[str, Biases], dict[str, float]]:
-    """Return GeLDA's variant, every arm's biases, and the H of each variant, percent."""
+    """Return GeLDA's estimate, every arm's biases, and the H of each estimate, percent."""
     others = [arm for arm in WORDS if arm != "gelda"]
     found: dict[tuple[str, str], list[tuple[npt.NDArray[np.float32], Labels, Task]]] = {}
     for number, task in enumerate(choosing):
         face.begin(f"choosing {number + 1} of {len(choosing)}")
-        trial = Trial(known, task, known.front(task), seed=0)
-        for variant in VARIANTS:
-            logits = trial.logits("gelda", variant)
-            found.setdefault(("gelda", variant), []).append((logits, trial.held_y, task))
+        left_out = LeftOut(known, task)
+        trial, y = Trial(left_out, seed=0), left_out.held_y
+        for estimate in ESTIMATES:
+            logits = trial.logits("gelda", estimate)
+            found.setdefault(("gelda", estimate), []).append((logits, y, task))
         for arm in others:
-            found.setdefault((arm, ""), []).append((trial.logits(arm), trial.held_y, task))
+            found.setdefault((arm, ""), []).append((trial.logits(arm), y, task))
     biases = {key: choose_biases(given) for key, given in found.items()}
-    tried = {variant: round(100 * biases["gelda", variant].h, 2) for variant in VARIANTS}
+    tried = {one: round(100 * biases["gelda", one].h, 2) for one in ESTIMATES}
     best = max(tried, key=tried.__getitem__)
     chosen = {arm: biases[arm, ""] for arm in others}
     return best, {"gelda": biases["gelda", best], **chosen}, tried
@@ -120,7 +121,7 @@ def report(
     face: Face,
     known: Known,
     reporting: Sequence[Task],
-    variant: str,
+    estimate: str,
     biases: Mapping[str, Biases],
     seeds: int,
 ) -> dict[str, Said]:
@@ -129,12 +130,12 @@ def report(
     for number, task in enumerate(reporting):
         for arm in WORDS:
             said[arm].append([])
-        front = known.front(task)
+        left_out = LeftOut(known, task)
         for seed in range(seeds):
             face.begin(f"left out {number + 1} of {len(reporting)}, seed {seed}")
-            trial = Trial(known, task, front, seed)
+            trial = Trial(left_out, seed)
             for arm in WORDS:
-                logits = trial.logits(arm, variant)
+                logits = trial.logits(arm, estimate)
                 bias = biases[arm]
                 said[arm][-1].append(
                     [biased(logits, task.out, b) for b in (0.0, bias.harmonic, bias.accuracy)]
@@ -144,7 +145,7 @@ def report(
 
 
 def show(
-    face: Face, told: Report, said: Mapping[str, Said], variant: str
+    face: Face, told: Report, said: Mapping[str, Said], estimate: str
 ) -> dict[str, dict[str, Any]]:
     """Print the table, draw the figure; return everything as JSON."""
     figures: dict[str, dict[str, Any]] = {}
@@ -158,7 +159,7 @@ def show(
                 "standing": lead.standing,
                 "accuracy_lead": _points(accuracy),
             }
-    face.say(f"GeLDA's variant: {variant}")
+    face.say(f"estimate behind GeLDA: {estimate}")
     rows = [
         (f["label"], *(f"{f[c]:.2f}" for c in COLUMNS), _lead(f, "lead"), _lead(f, "accuracy_lead"))
         for f in figures.values()
