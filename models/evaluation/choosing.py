@@ -17,7 +17,6 @@ from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import Add, InitialHead, Progress, Trainer, items, share_of
 from models.gelda.spec import SamplerSpec
 
-
 SEARCH_SEEDS = 1
 """Heads a point: what another seed changes is less than what validation rows leave open."""
 

@@ -1,0 +1,82 @@
+"""Vectors of several sources on one scarce tail, and generators that are told the subdomain or not."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import conditioning
+from benchmarks.conditioned_cells import WORDS, told_without
+from benchmarks.longtail_data import LongTail
+from benchmarks.subdomain_data import SubdomainData
+
+NAMES = np.array(["ant", "bee", "cat", "dog"])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    centres = 2 * rng.standard_normal((4, 6))
+    y, y_test = np.repeat(np.arange(4), (120, 40, 8, 5)), np.repeat(np.arange(4), 10)
+    x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
+    tail = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "classes": NAMES}
+    np.savez(tmp_path / "tail.npz", **tail)
+    np.savez(tmp_path / "vectors.npz", classes=NAMES, a=centres, b=np.abs(centres))
+    y, part = np.repeat(np.arange(4), 24), np.tile(np.arange(2), 48)
+    x = centres[y] + 1.5 * part[:, None] + 0.5 * rng.standard_normal((96, 6))
+    domain = np.array(["day", "night"])[part]
+    np.savez(tmp_path / "cells.npz", x=x, y=y, classes=NAMES, domain=domain)
+    return {name: tmp_path / f"{name}.npz" for name in ("tail", "vectors", "cells")}
+
+
+@pytest.fixture(autouse=True)
+def names_have_vectors(monkeypatch):
+    """In place of the packaged encoder, which takes seconds to load."""
+
+    def lengths(names):
+        return np.array([[len(name), 1.0, ord(name[0])] for name in names])
+
+    monkeypatch.setattr(conditioning, "encode_names", lengths)
+
+
+def test_sources_differ_in_meaning_and_in_nothing_else(files):
+    data = LongTail.read(files["tail"])
+    given = [f"{files['vectors']}:{name}" for name in "ab"]
+    sources = conditioning.sources_of(given, data, seed=0)
+    together, shuffled = sources["all"], sources["shuffled"]
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    assert not np.array_equal(together, shuffled)
+    assert sorted(together.tolist()) == sorted(shuffled.tolist())
+    assert sources["learned"] is None
+    assert set(conditioning.sources_of(given[:1], data, seed=0)) == set(sources) - {"a", "b"}
+
+
+def test_every_row_is_tested_on_in_each_left_out_cell_of_its_subdomain(files):
+    data = SubdomainData.read([files["cells"]])
+    y, said, group, own = told_without(data, 2, 5, None, lambda _done, _total: None)
+    assert len(y) == len(group) == 4 * len(data.y)
+    assert set(said) == set(WORDS)
+    assert all(found.shape == (2, len(y)) for found in said.values())
+    assert len(own) == 8
+    assert np.isin(own, y).all()
+    # A cell of which nothing was seen is not recognised; one that was drawn may be.
+    left_out = np.isin(y, own)
+    recall = {arm: float((found == y)[:, left_out].mean()) for arm, found in said.items()}
+    assert recall["means"] > recall["off"] - 0.2
+
+
+def test_the_command_tells_both_heads_and_the_cells(files, capsys, monkeypatch):
+    vectors = [f"{files['vectors']}:a", f"{files['vectors']}:b"]
+    arguments = ["--data", str(files["tail"]), "--vectors", *vectors]
+    arguments += ["--cells", str(files["cells"]), "--seeds", "1", "--quick"]
+    monkeypatch.setattr(sys, "argv", ["conditioning", *arguments])
+    assert conditioning.main() == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    arms = {"all", "a", "b", "text", "shuffled", "one_hot", "learned", "real"}
+    assert set(told["scarce"]["linear"]) == set(told["scarce"]["kernel"]) == arms
+    assert set(told["cells"]) == set(WORDS)
+    # Without vectors of meaning a kernel head is a linear one.
+    for arm in ("learned",):
+        assert told["scarce"]["linear"][arm]["all"] == told["scarce"]["kernel"][arm]["all"]

@@ -1,0 +1,74 @@
+"""Layers: diversity, relevance and gain of each. Shots: nested rows, and what is compared at each."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import layers, shots
+from benchmarks.longtail_data import LongTail
+
+NAMES = np.array(["ant", "bee", "cat", "dog"])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    centres = 2 * rng.standard_normal((4, 6))
+    y, y_test = np.repeat(np.arange(4), (120, 60, 35, 8)), np.repeat(np.arange(4), 40)
+    x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
+    tail = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "classes": NAMES}
+    np.savez(tmp_path / "tail.npz", **tail)
+    np.savez(tmp_path / "vectors.npz", classes=NAMES, a=centres)
+    return tmp_path / "tail.npz", tmp_path / "vectors.npz"
+
+
+def run(module, files, capsys, monkeypatch, *more: str) -> dict:
+    arguments = ["--data", str(files[0]), "--vectors", f"{files[1]}:a", "--quick", *more]
+    monkeypatch.setattr(sys, "argv", [module.__name__.rpartition(".")[2], *arguments])
+    assert module.main() == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_effective_rank_counts_the_directions_within_classes():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 400)
+    x = np.zeros((1200, 10))
+    x[:, :4] = rng.standard_normal((1200, 4))
+    x += 50 * rng.standard_normal((3, 10))[y]  # where classes lie does not count
+    assert layers.effective_rank(x, y) == pytest.approx(4, abs=0.1)
+
+
+def test_every_layer_is_told_and_the_path_without_an_adapter(files, capsys, monkeypatch):
+    told = run(layers, files, capsys, monkeypatch, "--seeds", "1")["rows"]
+    assert set(told) == {"0", "1", "2", "3", layers.BARE}
+    for found in told.values():
+        assert 0 <= found["recall"] <= 100
+        assert 1 <= found["rank"] <= 6
+        assert found["gain"][1] <= found["gain"][0] <= found["gain"][2]
+        assert found["gain"][0] == pytest.approx(found["gelda"] - found["real"], abs=0.02)
+
+
+def test_smaller_sets_lie_inside_larger_ones_and_none_chooses(files):
+    kept = shots.Shots.of(LongTail.read(files[0]), most=20)
+    assert kept.names.tolist() == ["ant", "bee", "cat"]
+    assert np.bincount(kept.test_y).tolist() == [40, 40, 40]
+    one, two = (kept.split(n, 20, seed=3) for n in (2, 5))
+    assert set(np.flatnonzero(one == 0)) < set(np.flatnonzero(two == 0))
+    for n, split in ((2, one), (5, two)):
+        assert np.bincount(kept.dataset.y[split == 0]).tolist() == [n] * 3
+        assert np.bincount(kept.dataset.y[split == 1]).tolist() == [shots.VAL_ROWS] * 3
+    assert not np.array_equal(one, kept.split(2, 20, seed=4))
+    with pytest.raises(SystemExit, match="fewer than 2 classes have 210"):
+        shots.Shots.of(LongTail.read(files[0]), most=200)
+
+
+def test_all_rivals_are_told_at_every_number_of_rows(files, capsys, monkeypatch):
+    told = run(shots, files, capsys, monkeypatch, "--seeds", "2")
+    assert list(told["rows"]) == ["2", "5", "10"]
+    assert told["classes"] == 3
+    for found in told["rows"].values():
+        assert {"gelda", "real", *shots.DRAWN} <= set(found)
+        assert all("lead" in figures for name, figures in found.items() if name != "gelda")
