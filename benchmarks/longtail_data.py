@@ -124,7 +124,7 @@ def class_vectors(option: str, classes: npt.NDArray[Any]) -> npt.NDArray[np.floa
             raise SystemExit(f"{file} has no vector for class {unknown[0]!r}")
         order = [row[str(name)] for name in classes]
         parts = [_unit(arrays[name][order].astype(np.float64)) for name in wanted]
-    joined = np.concatenate(parts, axis=1) / len(parts) ** 0.5
+    joined: npt.NDArray[np.float64] = np.concatenate(parts, axis=1) / len(parts) ** 0.5
     return joined.astype(np.float32)
 
 
