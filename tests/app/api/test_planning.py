@@ -162,8 +162,9 @@ def test_a_classifier_job_that_starts_at_a_head_takes_the_embeddings_as_they_are
     spec = {"kind": "classifier", "dataset": "ds_" + "0" * 32, "head": {"initial": {"upload": UP}}}
     told = client.post("/v1/jobs", json={"spec": spec}).json()
     assert (told["code"], told["param"]) == ("initial_head_mismatch", "spec.head.initial")
+    # With the embeddings as they are, what is left to complain of is the dataset.
     as_they_are = spec | {"preparation": {"standardise": False}}
-    assert client.post("/v1/jobs", json={"spec": as_they_are}).json()["code"] == "not_found"
+    assert client.post("/v1/jobs", json={"spec": as_they_are}).json()["param"] == "spec.dataset"
 
 
 def test_a_learned_vector_needs_rows_that_may_be_trained_on(
