@@ -19,9 +19,9 @@ learned, κ the subdomains' mean latents. `κ off` draws from the same flow with
 class's mean elsewhere; `shuffled` deals the class vectors anew in each subdomain. A seed repeats folds,
 generators and draws. The interval draws speakers where they are given, else rows.
 
-Cost of 5 seeds on one core: YAMNet or eGeMAPS 12 minutes, PACS 20. Expect GeLDA ahead of real rows only
-and of κ off by one to two points, one-hot vectors level with it, and most of the lead over closed-form
-rivals gone after calibration.
+Designs, weight and penalty come from prototypes that had seen these very sets. Cost of 5 seeds on one core: PACS more
+than 15 minutes. No full run has been reported yet; expect most of any lead over closed-form rivals to be gone
+after calibration.
 """
 
 import sys
