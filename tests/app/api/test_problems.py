@@ -172,7 +172,7 @@ def test_what_is_wrong_is_said_in_the_callers_words(
     assert assert_problem(response, 422)["detail"] == detail
 
 
-@pytest.mark.parametrize("field", ["release_if", "webhook", "state", "tenant_id"])
+@pytest.mark.parametrize("field", ["webhook", "state", "tenant_id"])
 def test_fields_of_the_service_are_unknown_to_a_caller(client: TestClient, field: str) -> None:
     spec = {"kind": "gelda", "dataset": DS}
     body = assert_problem(
