@@ -53,7 +53,7 @@ Sources = Mapping[str, Latents | None]
 """Class vectors by source; None where they are learned."""
 
 SCARCE = 2
-STEPS, QUICK_STEPS = 400, 20
+STEPS, QUICK_STEPS = 400, 5
 PER_CLASS = 60
 ALL, ONE_HOT, LEARNED = "all", "one_hot", "learned"
 WORDS = {

@@ -49,7 +49,7 @@ Latents = npt.NDArray[np.floating[Any]]
 Figures = dict[str, float]
 
 BLOCKS = 3
-STEPS, QUICK_STEPS = 300, 20
+STEPS, QUICK_STEPS = 300, 5
 PER_CLASS = 60
 COMPARED = 20
 """Rows a class in samples whose diversity is measured."""

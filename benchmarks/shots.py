@@ -44,7 +44,7 @@ Labels = npt.NDArray[np.int64]
 
 SHOTS = (1, 2, 5, 10, 20, 50)
 VAL_ROWS = 10
-STEPS, QUICK_STEPS = 300, 20
+STEPS, QUICK_STEPS = 300, 5
 PER_CLASS = 60
 DRAWN = ("logit_adjusted", "same_head", "smote", "gaussian_1", "gaussian_shrunk")
 """Rivals in the figure."""
@@ -106,7 +106,7 @@ def main() -> int:
         "--vectors", required=True, help="FILE.npz:ARRAY[,ARRAY] with class vectors, and `classes`"
     )
     arguments = face.parse(data=1)
-    sizes = SHOTS[1:4] if arguments.quick else SHOTS
+    sizes = SHOTS[1:3] if arguments.quick else SHOTS
     data = LongTail.read(arguments.data[0])
     kept = Shots.of(data, max(sizes))
     vectors = class_vectors(arguments.vectors, kept.names)

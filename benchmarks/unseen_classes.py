@@ -39,7 +39,7 @@ from models.evaluation.interval import Interval
 from models.gelda.spec import PlanSpec
 
 STEPS, PER_CLASS = 300, 40
-QUICK_STEPS = 20
+QUICK_STEPS = 5
 TARGET_H = 40.0
 WORTH = 0.3
 """Points of accuracy over all classes that may be lost."""
