@@ -5,7 +5,7 @@ import pytest
 
 from cultivar import ConfigurationError, CultivarError, Output
 from cultivar._output import read_output
-from workers.pipelines.outputs import write_synthetic
+from workers.pipelines.outputs import Synthetic, write_synthetic
 
 CLASSES = ("ash", "élan", "fir")
 Y = np.array([2, 0, 0, 1], np.int64)
@@ -14,7 +14,7 @@ X = np.arange(20, dtype=np.float32).reshape(4, 5)
 
 @pytest.mark.parametrize("form", ["npz", "parquet", "safetensors"])
 def test_every_format_of_the_service_is_read(tmp_path, form):
-    output = read_output(write_synthetic(tmp_path, X, Y, CLASSES, form))
+    output = read_output(write_synthetic(tmp_path, Synthetic(X, Y, Y, CLASSES), form))
     x, y = output.to_numpy()
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
@@ -26,7 +26,7 @@ def test_every_format_of_the_service_is_read(tmp_path, form):
 
 @pytest.mark.parametrize("form", ["npz", "parquet", "safetensors"])
 def test_no_rows_are_rows_too(tmp_path, form):
-    output = read_output(write_synthetic(tmp_path, X[:0], Y[:0], CLASSES, form))
+    output = read_output(write_synthetic(tmp_path, Synthetic(X[:0], Y[:0], Y[:0], CLASSES), form))
     assert output.to_numpy()[0].shape == (0, 5)
 
 
