@@ -15,7 +15,7 @@ unseen recall, is told after one bias on the ten; another bias serves the accura
 Both, and the estimate behind GeLDA's means, are chosen for each method on the other four sets and
 on training rows alone, a fifth of them set aside: no test row and no class that reports has a say.
 
-A seed repeats generator and draws. Cost of 3 seeds on one core: about 12 minutes. Expect H well above
+A seed repeats generator and draws. Cost of 3 seeds on one free core: about 12 minutes. Expect H around
 40 for all that use the vectors, the kernel head on real rows among them; see docs/benchmarks.md.
 """
 
