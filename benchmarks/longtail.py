@@ -189,13 +189,13 @@ def chosen_on(
     data = parts[0].levels[0].data
     arms = [REAL, METHOD, *filter(trains, applicable(data, spec.classifier, evaluation))]
 
-    def value(arm: str, setting: Setting) -> float:
-        return float(np.mean([part.value(0, arm, setting) for part in parts]))
+    def score(arm: str, setting: Setting) -> float:
+        return float(np.mean([part.score(0, arm, setting) for part in parts]))
 
     settings = {
         arm: search(
             axes_of(arm, spec.classifier, evaluation, spec.sampler),
-            partial(value, arm),
+            partial(score, arm),
             evaluation.budget,
         )
         for arm in arms

@@ -95,9 +95,9 @@ def choose(
     validation = Validation(levels, trainers, plan, spec.metric)
     layer = min(levels)
     if len(levels) > 1:
-        layer = max(levels, key=lambda one: validation.value(one, METHOD, first[METHOD]))
+        layer = max(levels, key=lambda one: validation.score(one, METHOD, first[METHOD]))
     settings = {
-        arm: search(axes[arm], partial(validation.value, layer, arm), spec.budget) for arm in arms
+        arm: search(axes[arm], partial(validation.score, layer, arm), spec.budget) for arm in arms
     }
     heads.end()
     return Choice(layer, settings, tuple(validation.trials))
@@ -105,7 +105,7 @@ def choose(
 
 @dataclass
 class Validation:
-    """The metric on `val` at any point, each looked at once.
+    """How well arms do on `val` at any point, each looked at once.
 
     Attributes:
         levels: by layer.
@@ -121,16 +121,18 @@ class Validation:
     metric: Metric
     trials: list[Trial] = field(default_factory=list)
 
-    def value(self, layer: int, arm: str, setting: Setting) -> float:
-        """Return an arm's metric at a setting, 0 to 1."""
+    def score(self, layer: int, arm: str, setting: Setting) -> float:
+        """Return an arm's mean log-probability of the right class at a setting."""
         for trial in self.trials:
             if (trial.layer, trial.arm, trial.setting) == (layer, arm, setting):
-                return trial.value
+                return trial.score
         trainer = self.trainers[layer]
         add = adding(arm, trainer, self.levels[layer].draw, self.plan, setting)
-        found = float(np.mean(trainer.on_val(trainer.fit(arm, setting, add), self.metric)))
-        self.trials.append(Trial(arm, layer, setting, found))
-        return found
+        heads = trainer.fit(arm, setting, add)
+        score = float(np.mean(trainer.score_on_val(heads, self.metric)))
+        value = float(np.mean(trainer.on_val(heads, self.metric)))
+        self.trials.append(Trial(arm, layer, setting, score, value))
+        return score
 
 
 @dataclass

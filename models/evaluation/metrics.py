@@ -56,6 +56,29 @@ def measure(correct: Correct, y: Labels, n_classes: int, metric: Metric) -> floa
     return balanced_accuracy(correct, y, n_classes)
 
 
+def log_score(
+    logits: npt.NDArray[np.floating[Any]], y: Labels, n_classes: int, metric: Metric
+) -> float:
+    """Mean log-probability of the right class, over rows or, if balanced, over classes; at most 0.
+
+    The logarithmic score is proper: what is best by it says the probabilities best. It uses how sure
+    a head is of every row, where a share of right rows only counts those near a boundary: on
+    classes of a few rows it tells settings apart that accuracy cannot.
+
+    Args:
+        logits: of each row, `n classes`.
+        y: class of each row, `n`; at least one.
+        n_classes: classes in all.
+        metric: `accuracy` weighs rows alike, `balanced_accuracy` classes.
+    """
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    values = below[np.arange(len(y)), y] - np.log(np.exp(below).sum(axis=1))
+    if metric == "accuracy":
+        return float(values.mean())
+    sums, counts = np.bincount(y, values, n_classes), np.bincount(y, minlength=n_classes)
+    return float((sums[counts > 0] / counts[counts > 0]).mean())
+
+
 def shot_groups(train_counts: npt.NDArray[np.integer[Any]]) -> dict[str, npt.NDArray[np.int64]]:
     """Class numbers of the groups many (> 100 training rows), medium (20-100) and few (< 20)."""
     return {

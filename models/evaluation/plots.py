@@ -244,15 +244,13 @@ def choice(report: Mapping[str, Any]) -> str | None:
             )
             colour = "#1f9d7a" if trial["arm"] == METHOD else FAINT
             axes.plot(
-                100 * trial["value"], place, "o", ms=7, color=colour, mew=1.6,
+                trial["score"], place, "o", ms=7, color=colour, mew=1.6,
                 mfc=colour if taken else "none",
             )  # fmt: skip
         axes.set_yticks(range(len(trials)), [_trial_label(t, labels) for t in trials])
         axes.set_ylim(-0.6, len(trials) - 0.4)
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel(
-            f"{found['metric'].replace('_', ' ')} on validation, percent (filled: taken)"
-        )
+        axes.set_xlabel("mean log-probability of the right class on validation (filled: taken)")
 
     return figure_svg(
         draw, name="choice", title="Settings on validation", height=0.9 + 0.26 * len(trials)

@@ -32,12 +32,14 @@ class Trial:
         arm: whose.
         layer: of the latents.
         setting: the point.
+        score: mean log-probability of the right class on `val`, which the search maximises.
         value: of the metric on `val`, 0 to 1.
     """
 
     arm: str
     layer: int
     setting: Setting
+    score: float
     value: float
 
 
@@ -69,7 +71,8 @@ class Choice:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         trials = (
-            Trial(t["arm"], t["layer"], Setting(**t["setting"]), t["value"]) for t in data["trials"]
+            Trial(t["arm"], t["layer"], Setting(**t["setting"]), t["score"], t["value"])
+            for t in data["trials"]
         )
         settings = {name: Setting(**setting) for name, setting in data["settings"].items()}
         return cls(data["layer"], settings, tuple(trials))
@@ -79,7 +82,7 @@ Axes = Mapping[str, Sequence[float]]
 """Candidates by a `Setting`'s field, in the order in which they are searched."""
 
 
-def search(axes: Axes, value: Callable[[Setting], float], budget: int) -> Setting:
+def search(axes: Axes, score: Callable[[Setting], float], budget: int) -> Setting:
     """Go along one axis after the other and keep the best point of each; return the last.
 
     A full grid of a few axes costs more fits than a job is worth, and its best point fits the noise
@@ -87,18 +90,18 @@ def search(axes: Axes, value: Callable[[Setting], float], budget: int) -> Settin
 
     Args:
         axes: candidates; the first of each stands where no other is better.
-        value: the metric on `val` at a point; higher is better.
+        score: of a point on `val`; higher is better.
         budget: points to look at, at most.
     """
     best = Setting(**{name: candidates[0] for name, candidates in axes.items()})
-    highest, looks = value(best), 1
+    highest, looks = score(best), 1
     for name, candidates in axes.items():
         start = best
         for candidate in candidates[1:]:
             if looks >= budget:
                 return best
             point = replace(start, **{name: candidate})
-            found, looks = value(point), looks + 1
+            found, looks = score(point), looks + 1
             if found > highest:
                 best, highest = point, found
     return best

@@ -81,7 +81,8 @@ class EvaluateSpec(Spec):
     """Settings that validation looks at for each arm, at most: one axis is searched after the other."""
 
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
-    """What validation maximises and the verdict is about."""
+    """What the verdict is about. Validation maximises the mean log-probability of the right class, over
+    classes or over rows as the metric is."""
 
     controls: tuple[Control, ...] = ALL_CONTROLS
     """Rivals measured in the same run, as far as they apply: some need class vectors that carry

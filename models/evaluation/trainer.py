@@ -11,7 +11,7 @@ from models.classifiers.train import fit_head, seedless, weight_decay
 from models.evaluation.arms import ADJUSTED, REAL
 from models.evaluation.controls import AUGMENTING, Added
 from models.evaluation.data import Counts, EvaluationData, Labels
-from models.evaluation.metrics import Metric, measure
+from models.evaluation.metrics import Metric, log_score, measure
 from models.evaluation.settings import Setting
 from models.evaluation.transfer_controls import TRANSFERRING
 
@@ -127,6 +127,11 @@ class Trainer:
         return [
             measure((h.predict(val.x) == val.y)[None], val.y, h.n_classes, metric) for h in heads
         ]
+
+    def score_on_val(self, heads: Sequence[Head], metric: Metric) -> list[float]:
+        """The mean log-probability of the right class on `val`, a head each."""
+        val = self.data.val
+        return [log_score(h.logits(val.x), val.y, h.n_classes, metric) for h in heads]
 
     def augmented(self, name: str, counts: Counts) -> Add:
         """What a control adds, by seed; ``counts`` are rows of each cell."""

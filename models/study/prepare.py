@@ -15,7 +15,7 @@ import numpy.typing as npt
 from models.checkpoints import load_model, save_model
 from models.classifiers.adapter import fit_adapter
 from models.classifiers.train import fit_head
-from models.evaluation.metrics import Metric, measure
+from models.evaluation.metrics import Metric, log_score
 from models.front import preparation as preparing
 from models.front.blocks import AdapterBlock
 from models.front.front import Front
@@ -39,7 +39,8 @@ class Prepared:
         preparation: embeddings to Z^(0).
         blocks: the adapter's, in order; the first l of them lead to Z^(l).
         layers: where generators are to be trained.
-        scores: of each candidate preparation on `val`, 0 to 1; empty where there was no choice.
+        scores: of each candidate preparation on `val`, mean log-probability of the right class; empty
+            where there was no choice.
     """
 
     preparation: Preparation
@@ -107,7 +108,7 @@ def prepare(
         val: labelled rows to choose and to stop by; there may be none.
         n_classes: K.
         spec: candidates, adapter, layers and head.
-        metric: what `val` judges by.
+        metric: whether the rows or the classes of `val` weigh alike.
         seed: the job's.
         device: where adapter and heads are trained.
         on_progress: called with parts done and parts in all.
@@ -126,8 +127,8 @@ def prepare(
         if len(spec.preparation) > 1 and len(looked_at.y):
             z = transformed(made, known.x)
             head = fit_head(z, known.y, n_classes, plain, seed, should_stop=should_stop)
-            right = head.predict(transformed(made, looked_at.x)) == looked_at.y
-            scores.append(measure(right[None], looked_at.y, n_classes, metric))
+            logits = head.logits(transformed(made, looked_at.x))
+            scores.append(log_score(logits, looked_at.y, n_classes, metric))
         on_progress(number + 1, parts)
     best = fitted[int(np.argmax(scores)) if scores else 0]
     blocks: Sequence[AdapterBlock] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import signal
@@ -54,6 +55,8 @@ def pause_between_transactions(service: Service, worker: Worker) -> None:
     """SIGSTOP; one that hits inside a transaction would hold SQLite's one lock, and everybody up."""
     while True:
         worker.process.send_signal(signal.SIGSTOP)
+        # Until every thread has stopped, one may still begin a transaction.
+        os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
         try:
             with service.store.write():
                 return

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from models.evaluation.metrics import accuracy, balanced_accuracy, measure, recalls, shot_groups
+from models.evaluation.metrics import (
+    accuracy,
+    balanced_accuracy,
+    log_score,
+    measure,
+    recalls,
+    shot_groups,
+)
 
 Y = np.array([0, 0, 0, 0, 1, 1])
 RIGHT = np.array([[True, True, True, False, False, False], [True] * 4 + [True, False]])
@@ -21,6 +28,16 @@ def test_accuracy_counts_rows_and_balanced_accuracy_classes():
     assert accuracy(RIGHT) == pytest.approx(8 / 12)
     assert measure(RIGHT, Y, 2, "accuracy") == accuracy(RIGHT)
     assert measure(RIGHT, Y, 2, "balanced_accuracy") == balanced_accuracy(RIGHT, Y, 2)
+
+
+def test_the_log_score_weighs_rows_or_classes_and_knows_how_sure_a_head_is():
+    # Three rows of class 0, one of class 1, none of class 2; whatever is added to a row cancels out.
+    said = np.array([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
+    logits, y = np.log(said) + np.array([[1e3], [0], [-5], [2]]), np.array([0, 0, 0, 1])
+    own = np.log([0.8, 0.5, 0.5, 0.25])
+    assert log_score(logits, y, 3, "accuracy") == pytest.approx(own.mean())
+    balanced = (own[:3].mean() + own[3]) / 2
+    assert log_score(logits, y, 3, "balanced_accuracy") == pytest.approx(balanced)
 
 
 def test_groups_part_at_20_and_100_rows():

@@ -60,9 +60,9 @@ def test_every_arm_that_trains_heads_chooses_its_penalty_in_the_same_way(chosen,
     assert set(chosen.settings) == arms
     for arm in arms:
         trials = [trial for trial in chosen.trials if trial.arm == arm]
-        best = max(trial.value for trial in trials)
+        best = max(trial.score for trial in trials)
         assert {trial.setting.penalty for trial in trials} == set(quick.penalties)
-        assert best == next(t.value for t in trials if t.setting == chosen.of(arm))
+        assert best == next(t.score for t in trials if t.setting == chosen.of(arm))
 
 
 def test_the_chosen_penalty_is_what_the_arm_is_trained_with(data, made, quick_head, quick):
@@ -100,7 +100,7 @@ def test_validation_rows_do_have_a_part(data, plan, oracle, quick_head, quick, c
     rng = np.random.default_rng(0)
     wrong = LabelledRows(data.val.x, rng.permutation(data.val.y))
     other = validated(replace(data, val=wrong), oracle, plan, quick_head, quick)
-    assert [t.value for t in other.trials] != [t.value for t in chosen.trials]
+    assert [t.score for t in other.trials] != [t.score for t in chosen.trials]
 
 
 def test_validation_takes_the_layer_whose_latents_serve_best(data, plan, oracle, quick_head, quick):

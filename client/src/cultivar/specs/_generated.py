@@ -173,7 +173,9 @@ class EvaluateSpec(Part):
     """
 
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
-    """What validation maximises and the verdict is about."""
+    """What the verdict is about. Validation maximises the mean log-probability of the right
+    class, over classes or over rows as the metric is.
+    """
 
     controls: tuple[
         Literal[
