@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from benchmarks import figures
 
-TELL_SECONDS = 0.2
-"""Least time between two lines of progress."""
+TELL_SECONDS, TELL_LOG_SECONDS = 0.2, 60.0
+"""Least time between two tellings of progress, on a terminal and in a log."""
 
 
 class Face:
@@ -90,16 +90,18 @@ class Face:
     def begin(self, part: str) -> None:
         """End the part before, if any, and begin one whose share and seconds are shown."""
         self.end()
-        self._part, self._began, self._told = part, time.monotonic(), 0.0
+        self._part, self._began = part, time.monotonic()
+        self._told = 0.0 if self._terminal else self._began
         if self._terminal:
             self._write(f"{part}  …")
 
     def progress(self, done: float, total: float) -> None:
         """Tell how much of the part is done; a terminal's line is rewritten in place."""
         now = time.monotonic()
-        if self._terminal and total and now - self._told > TELL_SECONDS:
+        if total and now - self._told > (TELL_SECONDS if self._terminal else TELL_LOG_SECONDS):
             self._told = now
-            self._write(f"\r\x1b[K{self._part}  {done / total:4.0%}")
+            told = f"{self._part}  {done / total:4.0%}"
+            self._write(f"\r\x1b[K{told}" if self._terminal else f"{told}\n")
 
     def end(self) -> float:
         """End the part; return its seconds, 0 where none was begun."""

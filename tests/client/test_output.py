@@ -1,5 +1,7 @@
 """Synthetic rows in memory, from every format the service writes."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -54,15 +56,18 @@ def test_tensors_do_not_share_memory_with_the_arrays():
 
 
 def test_a_frame_has_a_column_a_dimension_and_the_labels_by_name():
-    try:
-        import pandas as pd  # noqa: F401
-    except ImportError:
-        with pytest.raises(ConfigurationError, match=r"cultivar\[pandas\]"):
-            Output(X, Y, CLASSES).to_pandas()
-        return
     frame = Output(X, Y, CLASSES).to_pandas()
     assert frame.columns.tolist() == ["x0", "x1", "x2", "x3", "x4", "label"]
     assert frame["label"].tolist() == ["fir", "ash", "ash", "élan"]
+    np.testing.assert_array_equal(frame.iloc[:, :-1].to_numpy(), X)
+
+
+def test_a_frame_without_pandas_is_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(
+        sys.modules, "pandas", None
+    )  # an import of it now fails, as if it were not there
+    with pytest.raises(ConfigurationError, match=r"cultivar\[pandas\]"):
+        Output(X, Y, CLASSES).to_pandas()
 
 
 def test_a_handful_of_words_stands_for_many_rows():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.pipeline import Pipeline
 from scipy.sparse import csr_matrix
@@ -108,7 +109,6 @@ def test_the_dtype_of_the_rows_is_kept(dtype):
 
 
 def test_frames_of_pandas_come_back_as_frames():
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcde"))
     one = sampler()
     x, y = one.fit_resample(frame, pd.Series(Y, name="tree", dtype="category"))
