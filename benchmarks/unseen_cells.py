@@ -61,7 +61,8 @@ def main() -> int:
     face.parser.add_argument("--design", choices=tuple(DESIGNS), default="residual")
     arguments = face.parse()
     data = SubdomainData.read(arguments.data, arguments.features)
-    cells = list(left_out_cells(data, 1 if arguments.quick else arguments.seeds))
+    seeds = 1 if arguments.quick else arguments.seeds
+    cells = list(left_out_cells(data, seeds))
     design = DESIGNS[arguments.design]
     design = replace(design, steps=10) if arguments.quick else design
     face.begin(f"{len(cells)} times a cell is left out")
@@ -85,7 +86,7 @@ def main() -> int:
             "subdomains": data.subdomains,
             "features": arguments.features,
             "design": arguments.design,
-            "seeds": arguments.seeds,
+            "seeds": seeds,
             "steps": design.steps,
             "seconds": round(seconds),
         }
