@@ -258,8 +258,8 @@ def options(face: Face) -> Namespace:
         ROUND,
     )
     if given.quick:
-        given.timed, given.steps, given.train_steps, given.look_after = 2_000, 40, 50, 2
-        given.budget, given.latents = 1.0, 80
+        given.timed, given.steps, given.train_steps, given.look_after = 1_000, 40, 20, 2
+        given.budget, given.latents = 0.1, 80
     torch.set_num_threads(given.threads)
     return given
 

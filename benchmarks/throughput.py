@@ -20,6 +20,8 @@ from models.front.front import Front
 from models.gelda.method import Generator, train
 from models.gelda.spec import GeldaSpec
 
+SPEC = GeldaSpec(dataset="ds_" + "0" * 32)
+QUICK_STEPS = 50
 GOAL_SECONDS = 300.0
 CLASSES = 100
 
@@ -50,7 +52,7 @@ def from_file(path: Path, latents: int) -> Load:
         return Load(path.name, arrays["x"], arrays["y"].astype(np.int64), latents)
 
 
-def measure(load: Load, seed: int, face: Face) -> dict[str, Any]:
+def measure(load: Load, seed: int, face: Face, spec: GeldaSpec) -> dict[str, Any]:
     """Train and draw once; return the seconds and rates."""
     face.begin(f"{load.name}, seed {seed}: train")
     with tempfile.TemporaryDirectory() as scratch:
@@ -59,7 +61,7 @@ def measure(load: Load, seed: int, face: Face) -> dict[str, Any]:
             load.y,
             classes=[str(label) for label in range(int(load.y.max()) + 1)],
             vectors=None,
-            spec=GeldaSpec(dataset="ds_" + "0" * 32),
+            spec=spec,
             seed=seed,
             scratch=Path(scratch),
             front=Front.identity(load.x.shape[1]),
@@ -85,8 +87,9 @@ def _draw(generator: Generator, load: Load, seed: int, face: Face) -> None:
     present = np.unique(load.y)
     labels = np.resize(present, load.latents)
     counters = np.arange(load.latents) // len(present)
-    spec = GeldaSpec(dataset="ds_" + "0" * 32).sampler
-    drawn = generator.sample(labels, counters, seed=seed, sampler=spec, on_progress=face.progress)
+    drawn = generator.sample(
+        labels, counters, seed=seed, sampler=SPEC.sampler, on_progress=face.progress
+    )
     assert np.isfinite(drawn).all()
 
 
@@ -99,7 +102,11 @@ def main() -> None:
     loads = [from_file(path, latents) for path in given.data]
     if not loads:
         loads = [made_up(1_000 if given.quick else 10_000, 64, latents)]
-    rows = [measure(load, seed, face) for load in loads for seed in range(given.seeds)]
+    spec = SPEC
+    if given.quick:
+        objective = SPEC.objective.model_copy(update={"steps": QUICK_STEPS})
+        spec = SPEC.model_copy(update={"objective": objective})
+    rows = [measure(load, seed, face, spec) for load in loads for seed in range(given.seeds)]
     slowest = max(row["total_s"] for row in rows)
     figures = {
         "seconds": slowest,

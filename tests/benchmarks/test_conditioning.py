@@ -1,7 +1,5 @@
 """Vectors of several sources on one scarce tail, and generators that are told the subdomain or not."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +67,12 @@ def test_every_row_is_tested_on_in_each_left_out_cell_of_its_subdomain(files):
     assert (said["real"] == y)[:, ~left_out].mean() > (said["real"] == y)[:, left_out].mean()
 
 
-def test_the_command_tells_both_heads_and_the_cells(files, capsys, monkeypatch):
+def test_the_command_tells_both_heads_and_the_cells(files, run, small_networks):
+    small_networks(conditioning)
     vectors = [f"{files['vectors']}:a", f"{files['vectors']}:b"]
-    arguments = ["--data", str(files["tail"]), "--vectors", *vectors]
-    arguments += ["--cells", str(files["cells"]), "--seeds", "1", "--quick"]
-    monkeypatch.setattr(sys, "argv", ["conditioning", *arguments])
-    assert conditioning.main() == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    arguments = ["--data", files["tail"], "--vectors", *vectors]
+    arguments += ["--cells", files["cells"], "--seeds", "1", "--quick"]
+    told = run("conditioning", *arguments)["rows"]
     arms = {"all", "a", "b", "text", "shuffled", "one_hot", "learned", "real"}
     assert set(told["scarce"]["linear"]) == set(told["scarce"]["kernel"]) == arms
     assert set(told["cells"]) == set(WORDS)

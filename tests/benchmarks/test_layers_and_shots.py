@@ -1,7 +1,5 @@
 """Layers: diversity, relevance and gain of each. Shots: nested rows, and what is compared at each."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +23,6 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "tail.npz", tmp_path / "vectors.npz"
 
 
-def run(module, files, capsys, monkeypatch, *more: str) -> dict:
-    arguments = ["--data", str(files[0]), "--vectors", f"{files[1]}:a", "--quick", *more]
-    monkeypatch.setattr(sys, "argv", [module.__name__.rpartition(".")[2], *arguments])
-    assert module.main() == 0
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-
 def test_the_effective_rank_counts_the_directions_within_classes():
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(3), 400)
@@ -41,8 +32,10 @@ def test_the_effective_rank_counts_the_directions_within_classes():
     assert layers.effective_rank(x, y) == pytest.approx(4, abs=0.1)
 
 
-def test_every_layer_is_told_and_the_path_without_an_adapter(files, capsys, monkeypatch):
-    told = run(layers, files, capsys, monkeypatch, "--seeds", "1")["rows"]
+def test_every_layer_is_told_and_the_path_without_an_adapter(files, run, small_networks):
+    small_networks(layers)
+    arguments = ["--data", files[0], "--vectors", f"{files[1]}:a", "--quick", "--seeds", "1"]
+    told = run("layers", *arguments)["rows"]
     assert set(told) == {"0", "1", "2", "3", layers.BARE}
     for found in told.values():
         assert 0 <= found["recall"] <= 100
@@ -65,8 +58,10 @@ def test_smaller_sets_lie_inside_larger_ones_and_none_chooses(files):
         shots.Shots.of(LongTail.read(files[0]), most=200)
 
 
-def test_all_rivals_are_told_at_every_number_of_rows(files, capsys, monkeypatch):
-    told = run(shots, files, capsys, monkeypatch, "--seeds", "2")
+def test_all_rivals_are_told_at_every_number_of_rows(files, run, small_networks):
+    small_networks(shots)
+    arguments = ["--data", files[0], "--vectors", f"{files[1]}:a", "--quick", "--seeds", "2"]
+    told = run("shots", *arguments)
     assert list(told["rows"]) == ["2", "5"]
     assert told["classes"] == 3
     for found in told["rows"].values():

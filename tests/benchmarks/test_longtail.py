@@ -1,7 +1,5 @@
 """The long-tail benchmark on a made-up set: how rows are cut, chosen with and reported on."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,20 +66,13 @@ def test_vectors_come_in_the_order_of_the_classes_and_several_share_the_length(f
 
 
 @pytest.mark.parametrize("way", [["--choose", "train"], ["--choose", "half"], ["--scarce", "2"]])
-def test_every_way_ends_with_all_arms_on_every_test_row(files, way, capsys, monkeypatch):
-    arguments = [
-        "--data",
-        str(files[0]),
-        "--vectors",
-        f"{files[1]}:shape",
-        "--seeds",
-        "2",
-        "--quick",
-    ]
-    monkeypatch.setattr(sys, "argv", ["longtail", *arguments, *way])
+def test_every_way_ends_with_all_arms_on_every_test_row(
+    files, way, run, small_networks, monkeypatch
+):
     monkeypatch.setattr(longtail, "QUICK_STEPS", 10)
-    assert longtail.main() == 0
-    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    small_networks(longtail)
+    arguments = ["--data", files[0], "--vectors", f"{files[1]}:shape", "--seeds", "2", "--quick"]
+    line = run("longtail", *arguments, *way)
     arms = {"real", "gelda", "logit_adjusted", "same_head", "smote", "gaussian_shrunk", "one_hot"}
     assert arms <= set(line["rows"])
     assert line["rows"]["smote"]["lead"][1] <= line["rows"]["smote"]["lead"][0]

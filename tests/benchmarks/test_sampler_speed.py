@@ -1,9 +1,6 @@
 """The benchmark of samplers, small: its rival, its distance, and what a graph is captured from."""
 
 import importlib
-import json
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +52,7 @@ def test_the_rival_learns_keeps_its_best_weights_and_says_why_it_stopped(
 ) -> None:
     ddpm, load = module("ddpm"), small_load(module("sampler_speed"))
     monkeypatch.setattr(ddpm, "UNet1d", lambda n, blocks: module("unet1d").UNet1d(n, base=16))
+    monkeypatch.setattr(ddpm, "BATCH", 32)
     rival = ddpm.Ddpm(load.x, load.y, 3, blocks=1, seed=0, device="cpu")
     untrained = load.distance(rival.draw(load.labels, steps=20))
     told = iter([9.0, 5.0, 7.0, 8.0, 6.0, 5.5])
@@ -118,25 +116,24 @@ def test_operations_of_a_product_are_counted_as_two_each(module) -> None:
     assert module("card").flops(torch.mm, a, b) == 2 * 3 * 5 * 7
 
 
-def test_the_benchmark_runs_and_writes_its_figure(tmp_path: Path) -> None:
+def test_the_benchmark_runs_and_writes_its_figure(
+    tmp_path: Path, module, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ddpm, unet1d = module("ddpm"), module("unet1d")
+    monkeypatch.setattr(ddpm, "UNet1d", lambda n, blocks: unet1d.UNet1d(n, blocks=blocks, base=32))
     rng = np.random.default_rng(0)
     y = np.arange(200) % 4
     x = (rng.standard_normal((200, 8)) + y[:, None]).astype(np.float32)
     data = tmp_path / "mine.npz"
     np.savez(data, x=x, y=y, x_test=x[::2], y_test=y[::2])
-    command = [sys.executable, "-m", "benchmarks.sampler_speed", "--quick", "--data", str(data)]
-    done = subprocess.run(
-        [*command, "--figures", str(tmp_path / "figures")],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    (run,) = found["runs"]
-    assert [row["method"] for row in run["rows"]] == ["GeLDA", "1-D U-Net", "1-D U-Net", "GeLDA"]
+    figures = tmp_path / "figures"
+    found = run("sampler_speed", "--quick", "--data", data, "--figures", figures)
+    (only,) = found["runs"]
+    assert [row["method"] for row in only["rows"]] == ["GeLDA", "1-D U-Net", "1-D U-Net", "GeLDA"]
     assert found["ratio"] > found["ratio_at_equal_steps"] > 1
-    assert run["rival"]["stopped_by"] == "budget"
+    assert only["rival"]["stopped_by"] == "budget"
     assert found["reached"] is None, "nothing is proved beside an unfinished rival"
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+    assert {path.name for path in figures.iterdir()} == {
         "sampler_speed.png",
         "sampler_speed.svg",
     }

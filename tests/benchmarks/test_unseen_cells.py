@@ -1,9 +1,6 @@
 """Rows in subdomains, cells left out of them, and the benchmark itself, small."""
 
 import importlib
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -162,17 +159,12 @@ def test_recall_is_averaged_over_classes_within_each_left_out_cell(
 
 
 def test_the_benchmark_runs_and_borrowing_beats_real_rows_where_effects_add_up(
-    tmp_path: Path,
+    tmp_path: Path, run: Any
 ) -> None:
-    command = [sys.executable, "-m", "benchmarks.unseen_cells", "--quick", "--data"]
-    done = subprocess.run(
-        [*command, *map(str, spoken(tmp_path)), "--figures", str(tmp_path / "figures")],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    figures = tmp_path / "figures"
+    told = run("unseen_cells", "--quick", "--data", *spoken(tmp_path), "--figures", figures)
     assert told["subdomains"] == ["one", "two"]
     raw = told["rows"]["raw"]
     assert raw["gelda"]["left-out"] > raw["real"]["left-out"] + 20
     assert raw["gelda"]["left-out"] > raw["shuffled"]["left-out"]
-    assert len(list((tmp_path / "figures").iterdir())) == 4
+    assert len(list(figures.iterdir())) == 4

@@ -1,7 +1,5 @@
 """Classes left out: nothing of them trains, a bias is bought with other rows, leads are paired."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,11 +106,10 @@ def test_closed_forms_put_a_class_left_out_where_its_relative_is(files, tmp_path
     assert rank(with_rows) < rank(without) - 3
 
 
-def test_the_command_ends_with_every_arm_and_what_was_chosen(files, capsys, monkeypatch):
-    arguments = ["--data", str(files[0]), "--vectors", f"{files[1]}:a,b", "--seeds", "1", "--quick"]
-    monkeypatch.setattr(sys, "argv", ["unseen_classes", *arguments])
-    assert unseen_classes.main() == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+def test_the_command_ends_with_every_arm_and_what_was_chosen(files, run, small_networks):
+    small_networks(unseen_classes)
+    arguments = ["--data", files[0], "--vectors", f"{files[1]}:a,b", "--seeds", "1", "--quick"]
+    told = run("unseen_classes", *arguments)
     assert set(told["rows"]) == set(WORDS)
     assert told["estimate"] == max(told["chosen_among"], key=told["chosen_among"].get)
     assert {"H", "accuracy", "neighbour", "shuffled"} <= set(told["reached"])

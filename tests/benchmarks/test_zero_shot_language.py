@@ -1,9 +1,6 @@
 """A language without labels: what is known of it, what chooses settings, and the benchmark, small."""
 
 import importlib
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -114,14 +111,11 @@ def test_settings_are_chosen_without_a_look_at_the_target(
     assert bench.choose([data], (0, 1), 5, 5) == bench.choose([other], (0, 1), 5, 5)
 
 
-def test_the_benchmark_runs_and_tells_every_arm_language_and_feature_set(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.zero_shot_language", "--quick", "--data"]
-    done = subprocess.run(
-        [*command, *map(str, spoken(tmp_path)), "--features", "egemaps"],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+def test_the_benchmark_runs_and_tells_every_arm_language_and_feature_set(
+    tmp_path: Path, run: Any
+) -> None:
+    files = spoken(tmp_path)
+    told = run("zero_shot_language", "--quick", "--data", *files, "--features", "egemaps")
     assert set(told["choices"]) == set(LANGUAGES)
     for arm in ("gelda", "plain", "self_training", "kappa_off", "wrong_kappa", "blind_plain"):
         assert {"UAR", "egemaps", *LANGUAGES} <= set(told["rows"][arm])
