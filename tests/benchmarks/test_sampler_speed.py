@@ -53,6 +53,7 @@ def test_the_rival_learns_keeps_its_best_weights_and_says_why_it_stopped(
     ddpm, load = module("ddpm"), small_load(module("sampler_speed"))
     monkeypatch.setattr(ddpm, "UNet1d", lambda n, blocks: module("unet1d").UNet1d(n, base=16))
     monkeypatch.setattr(ddpm, "BATCH", 32)
+    monkeypatch.setattr(ddpm, "WARM_UP", 10)
     rival = ddpm.Ddpm(load.x, load.y, 3, blocks=1, seed=0, device="cpu")
     untrained = load.distance(rival.draw(load.labels, steps=20))
     told = iter([9.0, 5.0, 7.0, 8.0, 6.0, 5.5])
@@ -62,8 +63,8 @@ def test_the_rival_learns_keeps_its_best_weights_and_says_why_it_stopped(
         kept.append([p.clone() for p in rival.network.parameters()])
         return next(told)
 
-    run = rival.fit(distance, budget=1e9, look_after=40, on_progress=lambda _done, _total: None)
-    assert (run.stopped_by, run.steps) == ("patience", 80)
+    run = rival.fit(distance, budget=1e9, look_after=20, on_progress=lambda _done, _total: None)
+    assert (run.stopped_by, run.steps) == ("patience", 40)
     assert [look[1] for look in run.watched] == [9.0, 5.0, 7.0, 8.0, 6.0, 5.5]
     for now, then in zip(rival.network.parameters(), kept[1], strict=True):
         assert torch.equal(now, then)

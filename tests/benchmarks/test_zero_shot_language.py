@@ -108,7 +108,7 @@ def test_settings_are_chosen_without_a_look_at_the_target(
         x=np.where((data.subdomain == 2)[:, None], -3 * data.x, data.x),
         y=np.where(data.subdomain == 2, (data.y + 1) % 3, data.y),
     )
-    assert bench.choose([data], (0, 1), 5, 5) == bench.choose([other], (0, 1), 5, 5)
+    assert bench.choose([data], (0, 1), 5, 9) == bench.choose([other], (0, 1), 5, 9)
 
 
 def test_the_benchmark_runs_and_tells_every_arm_language_and_feature_set(
