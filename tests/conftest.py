@@ -101,11 +101,10 @@ def redis_url(redis_server: str) -> str:
     return redis_server
 
 
-@pytest.fixture
-def settings(tmp_path: Path, redis_url: str) -> Settings:
-    """Settings of a service at home in `tmp_path`, on SQLite, with short times."""
+def at_home(folder: Path, redis_url: str) -> Settings:
+    """Return settings of a service at home in a folder, on SQLite, with short times."""
     return Settings(
-        home=tmp_path,
+        home=folder,
         redis_url=redis_url,
         lease_seconds=2.0,
         heartbeat_seconds=0.3,
@@ -113,3 +112,9 @@ def settings(tmp_path: Path, redis_url: str) -> Settings:
         poll_seconds=0.2,
         allowed_hosts="localhost,127.0.0.1,[::1],testserver",  # the last: Starlette's TestClient
     )
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    """Settings of a service at home in `tmp_path`, on SQLite, with short times."""
+    return at_home(tmp_path, redis_url)

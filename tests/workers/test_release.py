@@ -21,78 +21,75 @@ SIZES = (300, 220, 220)
 
 
 def test_what_does_not_hold_its_conditions_is_withheld_and_its_report_says_why(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents(sizes=SIZES))
+    dataset, ingest = at_work.dataset(latents(sizes=SIZES))
     gate = {"min_gain_low": 90.0, "max_copy_share": 0.0, "max_c2st": 0.99}
-    job_id = service.job(
+    job_id = at_work.job(
         tiny | {"dataset": dataset}, evaluate=EVALUATE, release_if=gate, inputs=(ingest,)
     )
-    more = service.job(
+    more = at_work.job(
         {"kind": "sample", "generator": job_id, "plan": {"per_class": 3}}, inputs=(job_id,)
     )
-    job = service.wait(job_id)
+    job = at_work.wait(job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == "not_released"
     assert "min_gain_low is" in job.error["detail"]
     assert "at least 90 is required" in job.error["detail"]
     assert "max_copy_share" not in job.error["detail"]
-    assert set(service.artifacts(job_id)) == {"report.json", "report.html"}
-    report = json.loads(service.read(job_id, "report.json"))
+    assert set(at_work.artifacts(job_id)) == {"report.json", "report.html"}
+    report = json.loads(at_work.read(job_id, "report.json"))
     assert not report["release"]["granted"]
     assert {one["name"]: one["holds"] for one in report["release"]["conditions"]} == {
         "min_gain_low": False,
         "max_copy_share": True,
         "max_c2st": True,
     }
-    page = service.read(job_id, "report.html").decode()
+    page = at_work.read(job_id, "report.html").decode()
     assert job.error["detail"] in page
     assert "Where the latents lie" not in page
     assert job.result is not None
     assert set(job.result) == {"verdict", "release"}
-    with service.store.read() as tx:
-        assert tx.generators.by_job(service.tenant, job_id) is None
-        assert tx.classifiers.by_job(service.tenant, job_id) is None
-    failed = service.wait(more)
+    with at_work.store.read() as tx:
+        assert tx.generators.by_job(at_work.tenant, job_id) is None
+        assert tx.classifiers.by_job(at_work.tenant, job_id) is None
+    failed = at_work.wait(more)
     assert failed.error is not None
     assert failed.error["code"] == "input_failed"
 
 
 def test_what_holds_its_conditions_is_handed_out_with_the_judgement(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents(sizes=SIZES))
-    job_id = service.job(
+    dataset, ingest = at_work.dataset(latents(sizes=SIZES))
+    job_id = at_work.job(
         tiny | {"dataset": dataset},
         evaluate=EVALUATE,
         release_if={"max_copy_share": 0.0, "min_gain": -100.0},
         inputs=(ingest,),
     )
-    job = service.wait(job_id)
+    job = at_work.wait(job_id)
     assert job.state is JobState.SUCCEEDED, job.error
-    assert {"synthetic.npz", "report.json", "predictions.npz"} <= set(service.artifacts(job_id))
+    assert {"synthetic.npz", "report.json", "predictions.npz"} <= set(at_work.artifacts(job_id))
     assert job.result is not None
     assert job.result["release"]["granted"]
     assert {"generator", "classifier"} <= set(job.result)
-    figures = json.loads(service.read(job_id, "report.json"))["fidelity"]["figures"]
+    figures = json.loads(at_work.read(job_id, "report.json"))["fidelity"]["figures"]
     measured = {one["name"] for one in figures if one["value"] is not None}
     assert {"frechet_distance", "c2st", "coverage", "near_share_5", "copy_share"} <= measured
 
 
 def test_a_job_without_conditions_reports_fidelity_and_judges_nothing(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+    at_work: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    service.worker()
-    dataset, ingest = service.dataset(latents())
-    job_id = service.job(tiny | {"dataset": dataset}, evaluate=EVALUATE, inputs=(ingest,))
-    job = service.wait(job_id)
+    dataset, ingest = at_work.dataset(latents())
+    job_id = at_work.job(tiny | {"dataset": dataset}, evaluate=EVALUATE, inputs=(ingest,))
+    job = at_work.wait(job_id)
     assert job.state is JobState.SUCCEEDED, job.error
     assert job.result is not None
     assert "release" not in job.result
-    report = json.loads(service.read(job_id, "report.json"))
+    report = json.loads(at_work.read(job_id, "report.json"))
     assert report["release"] is None
     # Twelve rows of a class leave too few to compare: nothing is made up.
     c2st = next(one for one in report["fidelity"]["figures"] if one["name"] == "c2st")

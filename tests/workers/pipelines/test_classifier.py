@@ -38,7 +38,6 @@ def fitted(
     preparation: dict[str, Any] | None = None,
     **head: Any,
 ) -> Classifier:
-    service.worker()
     dataset, ingest = service.dataset(latents())
     spec = {"kind": "classifier", "dataset": dataset, "head": head}
     spec |= {"preparation": preparation or {}}
@@ -52,36 +51,36 @@ def fitted(
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_the_classifier_of_a_job_predicts_embeddings(
-    service: Any, latents: Callable[..., bytes], tmp_path: Path, kind: str
+    at_work: Any, latents: Callable[..., bytes], tmp_path: Path, kind: str
 ) -> None:
     x, y = arrays(latents)
-    classifier = fitted(service, latents, tmp_path / "out", head=kind, hidden=16)
+    classifier = fitted(at_work, latents, tmp_path / "out", head=kind, hidden=16)
     assert (classifier.predict(x) == y).mean() > 0.9
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["classes"] == ["class 0", "class 1", "class 2"]
 
 
 def test_embeddings_are_prepared_as_the_job_says(
-    service: Any, latents: Callable[..., bytes], tmp_path: Path
+    at_work: Any, latents: Callable[..., bytes], tmp_path: Path
 ) -> None:
     x, y = arrays(latents)
     wanted = {"transform": "sqrt", "components": 3, "normalise": True}
-    classifier = fitted(service, latents, tmp_path / "out", preparation=wanted)
+    classifier = fitted(at_work, latents, tmp_path / "out", preparation=wanted)
     assert classifier.front.config["preparation"] == wanted | {"standardise": True}
     assert (classifier.dim, classifier.front.dim) == (8, 3)
     assert (classifier.predict(x) == y).mean() > 0.8
 
 
 def test_a_head_that_came_along_is_where_the_classifier_stays_under_a_strong_penalty(
-    service: Any, latents: Callable[..., bytes], tmp_path: Path
+    at_work: Any, latents: Callable[..., bytes], tmp_path: Path
 ) -> None:
     x, _ = arrays(latents)
     rng = np.random.default_rng(3)
     weight, bias = 3 * rng.standard_normal((3, 8)), rng.standard_normal(3)
-    upload = head_upload(service, head_weight=weight, head_bias=bias)
+    upload = head_upload(at_work, head_weight=weight, head_bias=bias)
     initial = {"upload": upload}
     classifier = fitted(
-        service,
+        at_work,
         latents,
         tmp_path / "out",
         preparation={"standardise": False},
