@@ -86,7 +86,7 @@ def running(home: Path, *words: str) -> Iterator[Stack]:
             stack.process.wait(STOP_SECONDS)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 15.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if true():

@@ -82,16 +82,17 @@ def test_jobs_whose_time_is_up_are_ended(store: Store, tenant: str, reconciler: 
 def test_a_canceled_job_ends_though_its_worker_is_stuck(
     store: Store, tenant: str, bell: Bell, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.reconcile._CANCEL_MARGIN_SECONDS", 0.0)
-    quick = settings.model_copy(update={"cancel_grace_seconds": 0.2})
+    quick = settings.model_copy(update={"cancel_grace_seconds": 0.05})
     job = make_job(store, tenant)
     with store.write() as tx:
         tx.tasks.claim(("cpu",), "stuck", 3600)
         tx.jobs.request_cancel(tenant, job.id)
     reconciler = Reconciler(store, bell, quick)
+    monkeypatch.setattr("app.reconcile._CANCEL_MARGIN_SECONDS", 600.0)
     reconciler.run_once()
     assert state(store, job) is JobState.CANCELING
-    time.sleep(0.25)
+    monkeypatch.setattr("app.reconcile._CANCEL_MARGIN_SECONDS", 0.0)
+    time.sleep(0.1)
     reconciler.run_once()
     assert state(store, job) is JobState.CANCELED
 
@@ -141,11 +142,11 @@ def test_it_goes_on_through_an_outage_and_gives_its_role_up_at_the_end(
     make_job(store, tenant)
     thread = threading.Thread(target=reconciler.run_forever, args=(stop,))
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (bell.depth() or {}).get("cpu") and time.monotonic() < until:
         time.sleep(0.05)
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert bell.depth() == {"cpu": 1, "gpu": 0}
     with store.write() as tx:
         assert tx.roles.hold(ROLE, "successor", 1)

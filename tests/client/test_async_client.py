@@ -80,7 +80,7 @@ def test_waits_run_side_by_side(local, arrays):
             for i in range(3)
         ]
         datasets = await asyncio.gather(*uploads)
-        await asyncio.gather(*[dataset.wait(60, progress=False) for dataset in datasets])
+        await asyncio.gather(*[dataset.wait(150, progress=False) for dataset in datasets])
         assert [dataset.state for dataset in datasets] == ["ready"] * 3
 
     asyncio.run(_with_client(local, pipeline))

@@ -170,7 +170,7 @@ def test_ctrl_c_detaches_from_a_job_that_goes_on(cultivar, environment, dataset,
     job = local.jobs.get(line.split()[1])
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == Exit.INTERRUPTED
     assert f"cultivar jobs wait {job.id}" in errors
     assert not job.refresh().finished
@@ -187,7 +187,7 @@ def test_serve_is_the_servers_own(tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         cwd=tmp_path,
     )
     assert ran.returncode == 0

@@ -153,7 +153,7 @@ def test_a_job_is_canceled_once(local, dataset):
         job.wait(0.5, progress=False)
     job.cancel()
     with pytest.raises(JobFailed) as caught:
-        job.wait(30, progress=False)
+        job.wait(150, progress=False)
     assert caught.value.state == caught.value.code == "canceled"
     assert job.cancel().state == "canceled"
     again = job.retry()

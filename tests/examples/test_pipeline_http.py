@@ -55,7 +55,7 @@ def test_a_refusal_is_told_in_the_services_words(local):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert run.returncode == 1
     assert "invalid_key" in run.stderr
@@ -77,7 +77,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, words, said):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         cwd=tmp_path,
         env=home,
     )

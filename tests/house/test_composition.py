@@ -69,7 +69,7 @@ def command(words: list[str]) -> list[str]:
     return [sys.executable, *words[1:]]
 
 
-def healthy(service: str, env: dict[str, str], seconds: float = 40.0) -> bool:
+def healthy(service: str, env: dict[str, str], seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         check = command(SERVICES[service]["healthcheck"]["test"][1:])
@@ -99,12 +99,12 @@ def test_api_and_workers_share_records_and_blobs_on_other_machines(
         np.savez(tmp_path / "d.npz", x=rng.normal(size=(60, 8)), y=np.repeat([0, 1, 2], 20))
         with Client(f"http://127.0.0.1:{port}", key) as client:
             dataset = client.datasets.upload(tmp_path / "d.npz")
-            dataset.wait(60, progress=False)
+            dataset.wait(150, progress=False)
             assert dataset.stats is not None
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
-        codes = [process.wait(30) for process in processes]
+        codes = [process.wait(60) for process in processes]
     assert codes == [-signal.SIGTERM, 0]  # uvicorn passes its signal on when all is in order
     assert not list((tmp_path / "api").rglob("cultivar.db"))
 

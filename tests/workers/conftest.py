@@ -62,7 +62,7 @@ class Worker:
         """SIGTERM; return the seconds until it has ended."""
         began = time.monotonic()
         self.process.terminate()
-        self.process.wait(40)
+        self.process.wait(PATIENCE_SECONDS)
         return time.monotonic() - began
 
 

