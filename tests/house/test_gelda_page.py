@@ -1,4 +1,4 @@
-"""docs/gelda.md, run as it stands: only the length of training differs."""
+"""docs/gelda.md, run as it stands: only the network and its training are smaller."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cultivar import Client
-from cultivar.specs import EvaluateSpec, Gelda, HeadSpec, ObjectiveSpec
+from cultivar.specs import DenoiserSpec, EvaluateSpec, Gelda, HeadSpec, ObjectiveSpec
 
 PAGE = Path(__file__).parents[2] / "docs/gelda.md"
 
@@ -37,6 +37,7 @@ def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     def short(**fields: object) -> Gelda:
         quick: dict[str, object] = {
+            "denoiser": DenoiserSpec(width=32, blocks=1),
             "objective": ObjectiveSpec(steps=30),
             "classifier": HeadSpec(epochs=1),
         }
