@@ -4,7 +4,7 @@
         --vectors cifar100_class_vectors.npz:unit_sphere cifar100_class_vectors.npz:glove \
         [--cells pacs_mobilenetv2.npz]
 
-Data: npz with ``x, y, x_test, y_test, classes``; the few classes (below 20 rows) are cut to 2 rows. Preparation,
+Data: npz with ``x, y, x_test, y_test, classes``; the few classes (below 20 rows) are cut to 2 rows, others in each seed. Preparation,
 loss and generator are those of `benchmarks.longtail`, with fewer steps and rows; nothing is chosen. Only
 the class vectors differ: each array that is given, all of them side by side, these shuffled among the
 classes, names through the packaged text encoder, one-hot, and learned ones. Every generator is judged by
@@ -83,21 +83,22 @@ def main() -> int:
 
 def scarce(face: Face, arguments: Namespace) -> dict[str, object]:
     """Return the figures of both heads on the scarce long tail."""
-    data = LongTail.read(arguments.data[0], SCARCE)
-    groups = shot_groups(LongTail.read(arguments.data[0]).counts)
-    spec, _ = spec_of(data, arguments.quick)
+    whole = LongTail.read(arguments.data[0])
+    groups = shot_groups(whole.counts)
+    spec, _ = spec_of(whole, arguments.quick)
     steps = QUICK_STEPS if arguments.quick else STEPS
     spec = spec.model_copy(update={"objective": spec.objective.model_copy(update={"steps": steps})})
     said: dict[str, list[dict[str, Labels]]] = {"linear": [], "kernel": []}
     for seed in range(arguments.seeds):
         face.begin(f"seed {seed}")
+        data = LongTail.read(arguments.data[0], SCARCE, seed)
         sources = sources_of(arguments.vectors, data, seed)
         for head, found in one_seed(data, spec, sources, seed, face).items():
             said[head].append(found)
     titles = {"linear": "plain head", "kernel": "kernel head of the same vectors"}
     return {
         head: Comparison(
-            data.arrays["y_test"].astype(np.int64),
+            whole.arrays["y_test"].astype(np.int64),
             pooled(found),
             groups,
             method=ALL,

@@ -10,7 +10,8 @@ that came with the latents: then every arm's head is anchored at it. ``--choose 
 the training rows aside in turn, lets them choose every arm's settings, and trains again on all rows
 with what was chosen; all test rows report. ``--choose half`` lets one half of the test rows choose and the
 other report, both ways round: for networks that know their training rows by heart. ``--scarce N``
-cuts the few classes (below 20 rows) to N rows and chooses nothing: the settings stand beforehand.
+cuts the few classes (below 20 rows) to N rows, others in each seed, and chooses nothing: the settings
+stand beforehand.
 
 A seed trains generator and heads anew; what is chosen is chosen once. It is what a `gelda` job does,
 in one process (`models.study`). Cost on 2 cores, one thread: about 2 minutes a seed.
@@ -151,7 +152,7 @@ def _one_way(
     again: bool,
 ) -> tuple[Way, dict[str, Any]]:
     spec, evaluation = spec_of(data, arguments.quick)
-    dataset, vectors = data.dataset, class_vectors(arguments.vectors, data.arrays["classes"])
+    vectors = class_vectors(arguments.vectors, data.arrays["classes"])
     initial = None
     if "head_weight" in data.arrays:
         initial = data.arrays["head_weight"], data.arrays["head_bias"]
@@ -159,26 +160,27 @@ def _one_way(
     said = []
     with tempfile.TemporaryDirectory() as scratch:
 
-        def study(split: npt.NDArray[np.int8], seed: int) -> Study:
+        def study(data: LongTail, split: npt.NDArray[np.int8], seed: int) -> Study:
             return Study(
-                dataset, split, spec, evaluation, Semantics(vectors), seed, Path(scratch),
+                data.dataset, split, spec, evaluation, Semantics(vectors), seed, Path(scratch),
                 initial=initial, say=face.begin,
             )  # fmt: skip
 
         choice = first_candidates(spec, evaluation)
         if choosing:
             face.say(f"choosing on {len(choosing)} part{'s' * (len(choosing) > 1)}")
-            parts = [study(data.split(rows, nothing), 0) for rows in choosing]
+            parts = [study(data, data.split(rows, nothing), 0) for rows in choosing]
             choice = chosen_on([part.validation() for part in parts], choice, spec, evaluation)
         for seed in range(arguments.seeds):
             face.say(f"seed {seed}")
             held = nothing if again else choosing[0]
-            at = study(data.split(held, reporting), seed)
+            cut = LongTail.read(arguments.data[0], arguments.scarce, seed)
+            at = study(cut, cut.split(held, reporting), seed)
             result = at.measure(choice)
             said.append({name: arm.predictions for name, arm in result.arms.items()})
             if arguments.scarce is not None:
                 said[-1] |= _shifted(at, choice)
-    way = Way(dataset.y[reporting], pooled(said) | _own_heads(data, reporting))
+    way = Way(data.dataset.y[reporting], pooled(said) | _own_heads(data, reporting))
     return way, {name: asdict(setting) for name, setting in choice.settings.items()}
 
 
