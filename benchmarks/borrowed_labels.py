@@ -24,6 +24,7 @@ from models.front.front import Front
 from models.front.spec import PreparationSpec
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
+from models.semantics.spec import OneHotVectors
 
 Rows = npt.NDArray[np.floating[Any]]
 
@@ -51,7 +52,6 @@ class Task:
         y: (n,) their classes.
         subdomain: (n,) indices into ``subdomains``.
         target: (m, dim) rows of the last subdomain, as they are.
-        vectors: (S, dim_in) what is known of each subdomain without labels: its mean embedding.
         classes: names, K.
         subdomains: names, S; the last is the one without labels.
     """
@@ -60,7 +60,6 @@ class Task:
     y: Labels
     subdomain: Labels
     target: Rows
-    vectors: Rows
     classes: tuple[str, ...]
     subdomains: tuple[str, ...]
 
@@ -92,14 +91,11 @@ class Task:
         made = preparation.fit(fitted_to, spec)
         z = preparation.transformed(made, labelled)
         size = np.sqrt(np.square(z).mean())
-        grand = np.mean([mean for mean, _ in moments], axis=0)
-        spread = np.mean([scale for _, scale in moments], axis=0)
         return cls(
             z=z / size,
             y=np.concatenate([labels[rows] for labels, rows in zip(y, chosen, strict=True)]),
             subdomain=np.repeat(np.arange(len(sources)), many),
             target=preparation.transformed(made, own[-1]) / size,
-            vectors=np.stack([(mean - grand) / np.maximum(spread, 1e-6) for mean, _ in moments]),
             classes=data.classes,
             subdomains=tuple(data.subdomains[one] for one in (*sources, target)),
         )
@@ -240,7 +236,6 @@ class Gelda:
                 front=Front.identity(x.shape[1]),
                 subdomain=subdomain if subdomains else None,
                 subdomains=task.subdomains if subdomains else (),
-                subdomain_vectors=task.vectors if subdomains else None,
                 posterior=shares,
             )
 
@@ -266,8 +261,11 @@ def _repeated_by_class(y: Labels, n_classes: int) -> Labels:
 
 
 def _spec(steps: int) -> GeldaSpec:
+    one_hot = OneHotVectors(source="one_hot")
     return GeldaSpec(
         dataset=f"ds_{NO_ID}",
+        classes=one_hot,
+        subdomains=one_hot,
         latents=LatentSpec(model="direct"),
         denoiser=DenoiserSpec(width=128, blocks=2),
         objective=ObjectiveSpec(steps=steps, batch_size=128, learning_rate=2e-3, patience=None),

@@ -10,7 +10,7 @@ the rows that are tested on; and with its unlabelled latents, which are those ve
 (transductive). Then every language is standardised by itself, and so is plain classification better.
 
 GeLDA trains its flow on source rows and on target rows whose γ is the posterior-weighted class vector,
-κ the language's mean, and draws 150 a class at the target's κ; from the head on these a new posterior,
+κ the language, and draws 150 a class at the target's κ; from the head on these a new posterior,
 and so on. `κ off` trains and draws without κ, `wrong κ` draws at a source's. Rounds, sharpening of the
 posterior and weight, of self-training share, rounds and weight, are chosen by transfer between the
 two source languages, over all feature sets, never on the target. Told is the unweighted average
@@ -35,7 +35,7 @@ from benchmarks.subdomain_data import Labels, SubdomainData
 from models.classifiers.head import Head
 
 FEATURES = {"both": ("x", "egemaps")}
-STEPS = 200
+STEPS = 400
 
 SELF_TRAINING = [
     SelfTraining(*s) for s in itertools.product((0.3, 0.5, 0.7, 1), (1, 3, 5), (0.3, 1, 3))
