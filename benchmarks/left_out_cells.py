@@ -6,7 +6,7 @@ arms differ in the rows that they add for the cell.
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,9 @@ from models.front.spec import PreparationSpec
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
 from models.semantics.spec import (
-    ClassVectors,
     LearnedVectors,
     MeanVectors,
     OneHotVectors,
-    SubdomainVectors,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -48,12 +46,8 @@ PENALTY = 0.02
 NO_ID = "0" * 32
 
 
-VECTORS: dict[str, tuple[ClassVectors, SubdomainVectors]] = {
-    "learned": (LearnedVectors(), MeanVectors(source="means")),
-    "one_hot": (OneHotVectors(source="one_hot"), OneHotVectors(source="one_hot")),
-}
-"""γ and κ: learned and the subdomains' mean latents, or orthogonal ones. Every class and every
-subdomain was seen elsewhere, so no vector has to say what it is like."""
+ONE_HOT = OneHotVectors(source="one_hot")
+"""Both γ and κ: class and subdomain were each seen elsewhere, so no vector has to say what they are like."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +57,12 @@ class Design:
     Attributes:
         components: of the preparation that all arms share.
         latents: whether residuals around additive means are modelled, or the latents themselves.
-        vectors: γ and κ; the others of `VECTORS` are told beside.
         sampler: with which conditions they are drawn.
         steps: of the training of each flow.
     """
 
     components: int
     latents: LatentSpec
-    vectors: str
     sampler: SamplerSpec
     steps: int
 
@@ -79,11 +71,10 @@ DESIGNS = {
     "residual": Design(
         64,
         LatentSpec(model="residual", shrinkage=0, estimate="similar"),
-        "learned",
         SamplerSpec(guidance=0, guidance_subdomain=0),
         steps=150,
     ),
-    "direct": Design(128, LatentSpec(model="direct"), "one_hot", SamplerSpec(), steps=250),
+    "direct": Design(128, LatentSpec(model="direct"), SamplerSpec(), steps=250),
 }
 
 
@@ -140,15 +131,15 @@ def arms(data: SubdomainData, out: LeftOut, design: Design) -> dict[str, Floats]
     cell = out.label * len(data.subdomains) + out.subdomain
     counts[cell] = ADDED
     spec = gelda_spec(design)
-    other = next(name for name in VECTORS if name != design.vectors)
-    with_other = gelda_spec(replace(design, vectors=other))
+    others = {"classes": LearnedVectors(), "subdomains": MeanVectors(source="means")}
+    learned = spec.model_copy(update=others)
     own = list(range(len(data.classes)))
     meaning = _Generated(latents, out, spec, [own] * len(data.subdomains))
     added = {
         "gelda": meaning.drawn(),
         "kappa_off": meaning.drawn_without_subdomain(),
         "shuffled": _Generated(latents, out, spec, _dealt(data, out.seed)).drawn(),
-        other: _Generated(latents, out, with_other, [own] * len(data.subdomains)).drawn(),
+        "learned": _Generated(latents, out, learned, [own] * len(data.subdomains)).drawn(),
         "neighbour": cell_gaussian(evaluation, counts, out.seed)[0],
         "transport": cell_transport(evaluation, counts * MOVED // ADDED, out.seed)[0],
     }
@@ -160,11 +151,10 @@ def arms(data: SubdomainData, out: LeftOut, design: Design) -> dict[str, Floats]
 
 def gelda_spec(design: Design) -> GeldaSpec:
     """Return the settings of a flow small enough for hundreds of trainings."""
-    classes, subdomains = VECTORS[design.vectors]
     return GeldaSpec(
         dataset=f"ds_{NO_ID}",
-        classes=classes,
-        subdomains=subdomains,
+        classes=ONE_HOT,
+        subdomains=ONE_HOT,
         latents=design.latents,
         denoiser=DenoiserSpec(width=128, blocks=2),
         objective=ObjectiveSpec(

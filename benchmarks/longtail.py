@@ -181,7 +181,7 @@ def _one_way(
             if arguments.scarce is not None:
                 said[-1] |= _shifted(at, choice)
     way = Way(data.dataset.y[reporting], pooled(said) | _own_heads(data, reporting))
-    return way, {name: asdict(setting) for name, setting in choice.settings.items()}
+    return way, {arm: asdict(choice.of(arm)) for arm in said[0] if arm in choice.settings}
 
 
 def chosen_on(
