@@ -168,13 +168,16 @@ def test_ctrl_c_detaches_from_a_job_that_goes_on(cultivar, environment, dataset,
     )
     line = process.stderr.readline()  # the first line of progress names the job
     job = local.jobs.get(line.split()[1])
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == Exit.INTERRUPTED
-    assert f"cultivar jobs wait {job.id}" in errors
-    assert not job.refresh().finished
-    assert cultivar("jobs", "cancel", job.id).returncode == Exit.DONE
+    try:
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == Exit.INTERRUPTED
+        assert f"cultivar jobs wait {job.id}" in errors
+        assert not job.refresh().finished
+    finally:  # or no other test would get the worker
+        process.kill()
+        assert cultivar("jobs", "cancel", job.id).returncode == Exit.DONE
     waited = cultivar("jobs", "wait", job.id)
     assert waited.returncode == Exit.JOB_FAILED
     assert f"error: {job.id} is canceled\n" in waited.stderr
