@@ -15,8 +15,8 @@ unseen recall, is told after one bias on the ten; another bias serves the accura
 Both, and the estimate behind GeLDA's means, are chosen for each method on the other four sets and
 on training rows alone, a fifth of them set aside: no test row and no class that reports has a say.
 
-A seed repeats generator and draws. Cost of 3 seeds on one free core: about 12 minutes. Expect H around
-40 for all that use the vectors, the kernel head on real rows among them; see docs/benchmarks.md.
+A seed repeats generator and draws. Cost of 5 seeds on one free core: about 15 minutes. Expect H of 42
+to 45 for all that use the vectors, the kernel head on real rows among them, and around 10 without.
 """
 
 import sys
@@ -48,7 +48,7 @@ COLUMNS = ("H", "seen", "unseen", "accuracy", "uncalibrated")
 
 
 def main() -> int:
-    face = Face(__doc__, seeds=3)
+    face = Face(__doc__, seeds=5)
     face.parser.add_argument(
         "--vectors", required=True, help="FILE.npz:ARRAY[,ARRAY] with class vectors, and `classes`"
     )
