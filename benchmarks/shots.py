@@ -11,8 +11,9 @@ penalty's middle is a prior of ten rows, as the service has it. A real user with
 has no ten to choose by: what is compared here is what each method can do.
 
 A seed draws the rows anew and repeats generator and heads; what is chosen is chosen once. Cost of 3
-seeds on one core: about 6 minutes. Expect leads over all that knows no vectors at 1 to 5 rows, and
-none worth the name at 50.
+seeds on one core: about 6 minutes. Expect a lead over heads without vectors at 1 or 2 rows, GeLDA
+behind at 5 and 10, where it has fewer rows than a covariance needs, and level or a little ahead at
+20 and 50.
 """
 
 import sys
@@ -187,7 +188,7 @@ def _show(face: Face, kept: Shots, told: Mapping[int, Mapping[str, Mapping[str, 
         lambda: lines(
             series,
             x_label="training rows a class",
-            y_label="GeLDA minus it, points of accuracy (above 0: GeLDA ahead)",
+            y_label="GeLDA minus it, points",
             title=f"{len(kept.names)} classes: where the gain ends",
             log_x=True,
         ),
