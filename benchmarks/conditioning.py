@@ -15,7 +15,7 @@ kernel head, which takes the same vectors itself.
 rows in turn and drawn by a generator with subdomain vectors (means of latents, one-hot) and by one
 without; told is the unweighted average recall on the other half's rows of that domain.
 
-A seed repeats generator and draws. Cost of 3 seeds on one core: 5 minutes, and 5 more with ``--cells``.
+A seed repeats generator and draws. Cost of 3 seeds on one core: 5 minutes, and 8 more with ``--cells``.
 Expect, in the few classes, all sources with meaning ahead of shuffled, one-hot and learned ones.
 """
 

@@ -28,7 +28,10 @@ WIDTH = 7.2
 
 DPI = 150
 NAMED_TICKS = 10
-"""Positions on a logarithmic axis that are each named, at most."""
+"""Positions of whole numbers that are each named, at most."""
+
+LEGEND_LETTERS = 80
+"""In a row of the legend, at most."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -111,7 +114,7 @@ def grouped_bars(
         axes.set_xticks(range(len(groups)), groups)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel(y_label)
-        _legend(axes, len(series))
+        _legend(axes, list(series))
         return _figure(axes)
 
 
@@ -131,7 +134,7 @@ def lines(
         x_label: quantity and unit.
         y_label: quantity and unit, and which direction is better.
         title: above the axes.
-        log_x: logarithmic; up to ten positions, where they are whole numbers, are each named.
+        log_x: logarithmic. Up to ten positions, where they are whole numbers, are each named.
         log_y: logarithmic.
     """
     _check(series)
@@ -146,16 +149,16 @@ def lines(
         if log_x:
             axes.set_xscale("log")
             _plain_numbers(axes.xaxis, axes.get_xlim())
-            places = sorted({x for points in series.values() for x, _ in points})
-            if len(places) <= NAMED_TICKS and all(place == round(place) for place in places):
-                axes.set_xticks(places)
-                axes.xaxis.set_minor_locator(NullLocator())
+        places = sorted({x for points in series.values() for x, _ in points})
+        if len(places) <= NAMED_TICKS and all(place == round(place) for place in places):
+            axes.set_xticks(places)
+            axes.xaxis.set_minor_locator(NullLocator())
         if log_y:
             axes.set_yscale("log")
             _plain_numbers(axes.yaxis, axes.get_ylim())
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        _legend(axes, len(series))
+        _legend(axes, list(series))
         return _figure(axes)
 
 
@@ -251,7 +254,10 @@ def _plain_numbers(axis: Axis, limits: tuple[float, float]) -> None:
     axis.set_minor_formatter(FuncFormatter(between))
 
 
-def _legend(axes: Axes, series: int) -> None:
-    """Place the legend below the axes, where it covers nothing."""
-    if series > 1:
-        _figure(axes).legend(loc="outside lower center", ncols=min(series, 4))
+def _legend(axes: Axes, names: Sequence[str]) -> None:
+    """Place the legend below the axes, where it covers nothing, in rows that fit the width."""
+    columns = min(len(names), 4)
+    while columns > 1 and columns * max(map(len, names)) > LEGEND_LETTERS:
+        columns -= 1
+    if len(names) > 1:
+        _figure(axes).legend(loc="outside lower center", ncols=columns)
