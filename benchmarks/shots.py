@@ -5,7 +5,7 @@
 
 Data: npz with ``x, y, x_test, y_test, classes``. Of a long tail, the classes with 60 or more training rows are
 kept (with all their test rows): each gives 1, 2, 5, 10, 20 and 50 rows to train on, smaller sets inside
-larger ones, and 10 others to choose by. Every arm has the preparation, the loss and, but for the
+larger ones, and 10 others to choose by and to stop training by. Every arm has the preparation, the loss and, but for the
 linear one, the kernel head of `benchmarks.longtail`, and chooses its penalty for each number of rows; the
 penalty's middle is a prior of ten rows, as the service has it. A real user with one row a class
 has no ten to choose by: what is compared here is what each method can do.
@@ -122,7 +122,7 @@ def specs(data: LongTail, quick: bool) -> tuple[GeldaSpec, EvaluateSpec]:
     spec, evaluation = spec_of(data, quick)
     head = spec.classifier.model_copy(update={"weight_decay": None, "adjustment": 1.0})
     steps = QUICK_STEPS if quick else STEPS
-    objective = spec.objective.model_copy(update={"steps": steps, "patience": None})
+    objective = spec.objective.model_copy(update={"steps": steps})
     update = {"classifier": head, "objective": objective, "plan": PlanSpec(per_class=PER_CLASS)}
     controls = ("logit_adjusted", "same_head", "oversampling", "smote", "gaussian_1", "gaussian_2")
     chosen = {
