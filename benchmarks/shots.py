@@ -5,15 +5,14 @@
 
 Data: npz with ``x, y, x_test, y_test, classes``. Of a long tail, the classes with 60 or more training rows are
 kept (with all their test rows): each gives 1, 2, 5, 10, 20 and 50 rows to train on, smaller sets inside
-larger ones, and 10 others to choose by and to stop training by. Every arm has the preparation, the loss and, but for the
-linear one, the kernel head of `benchmarks.longtail`, and chooses its penalty for each number of rows; the
+larger ones, and 10 others to choose by and to stop training by. Every arm has the preparation, the
+loss and, but for the linear one, the kernel head of `benchmarks.longtail`, and chooses its penalty for each number of rows; the
 penalty's middle is a prior of ten rows, as the service has it. A real user with one row a class
 has no ten to choose by: what is compared here is what each method can do.
 
 A seed draws the rows anew and repeats generator and heads; what is chosen is chosen once. Cost of 3
 seeds on one core: about 6 minutes. Expect a lead over heads without vectors at 1 or 2 rows, GeLDA
-behind at 5 and 10, where it has fewer rows than a covariance needs, and level or a little ahead at
-20 and 50.
+behind at 5 and 10, where its means are shrunk too far, and level or a little ahead at 20 and 50.
 """
 
 import sys

@@ -57,7 +57,7 @@ def test_the_best_average_is_what_draws(trained: Train) -> None:
     assert drawn[0].tobytes() == drawn[1].tobytes()
 
 
-@pytest.mark.parametrize("stop_at", [7, 26, 45])
+@pytest.mark.parametrize("stop_at", [7, 19, 26])
 def test_a_watched_training_resumes_bit_for_bit(
     trained: Train, tmp_path: Path, stop_at: int
 ) -> None:
