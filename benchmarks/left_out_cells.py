@@ -22,11 +22,7 @@ from models.front.front import Front
 from models.front.spec import PreparationSpec
 from models.gelda.method import Generator, train
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
-from models.semantics.spec import (
-    LearnedVectors,
-    MeanVectors,
-    OneHotVectors,
-)
+from models.semantics.spec import LearnedVectors, MeanVectors, OneHotVectors
 
 Floats = npt.NDArray[np.float32]
 

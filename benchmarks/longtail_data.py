@@ -33,8 +33,7 @@ class LongTail:
     def read(cls, path: Path, scarce: int | None = None, seed: int = 0) -> "LongTail":
         """Return what a file holds; ``scarce`` cuts the few classes to so many rows.
 
-        Which rows are left is drawn by ``seed``: on two rows a class, that alone moves every method by
-        half a point.
+        Which rows are left is drawn by ``seed``, so that no figure rests on the luck of one draw.
         """
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)

@@ -60,11 +60,11 @@ def test_a_redis_that_hangs_costs_one_caller_a_second_and_the_next_nothing(tmp_p
         try:
             started = time.monotonic()
             assert not bell.ring("cpu")
-            assert time.monotonic() - started < 4
+            assert time.monotonic() - started < 1.5
             started = time.monotonic()
             assert not bell.ring("cpu")
             assert bell.depth() is None
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 0.05
         finally:
             os.kill(server._process.pid, signal.SIGCONT)
 

@@ -3,13 +3,17 @@
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.gelda.spec import DenoiserSpec, GeldaSpec, PlanSpec, SamplerSpec
+
+NAMES = np.array(["ant", "bee", "cat", "dog"])
 
 Run = Callable[..., dict[str, Any]]
 
@@ -26,6 +30,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return found
 
     return run_benchmark
+
+
+@pytest.fixture
+def long_tail(tmp_path: Path) -> Callable[[Sequence[int], int], np.ndarray]:
+    """Writes `tail.npz`, four classes of these training rows and as many test rows each; returns
+    the classes' means.
+    """
+
+    def write(counts: Sequence[int], tested: int) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        centres = 2 * rng.standard_normal((4, 6))
+        y, y_test = np.repeat(np.arange(4), counts), np.repeat(np.arange(4), tested)
+        x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
+        np.savez(tmp_path / "tail.npz", x=x, y=y, x_test=x_test, y_test=y_test, classes=NAMES)
+        return centres
+
+    return write
 
 
 @pytest.fixture

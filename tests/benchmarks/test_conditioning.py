@@ -9,21 +9,15 @@ from benchmarks import conditioning
 from benchmarks.conditioned_cells import WORDS, told_without
 from benchmarks.longtail_data import LongTail
 from benchmarks.subdomain_data import SubdomainData
-
-NAMES = np.array(["ant", "bee", "cat", "dog"])
+from tests.benchmarks.conftest import NAMES
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
-    rng = np.random.default_rng(0)
-    centres = 2 * rng.standard_normal((4, 6))
-    y, y_test = np.repeat(np.arange(4), (120, 40, 8, 5)), np.repeat(np.arange(4), 10)
-    x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
-    tail = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "classes": NAMES}
-    np.savez(tmp_path / "tail.npz", **tail)
+def files(tmp_path: Path, long_tail) -> dict[str, Path]:
+    rng, centres = np.random.default_rng(1), long_tail((120, 40, 8, 5), 10)
     np.savez(tmp_path / "vectors.npz", classes=NAMES, a=centres, b=np.abs(centres))
     y, part = np.repeat(np.arange(4), 24), np.tile(np.arange(2), 48)
-    x = centres[y] + 1.5 * part[:, None] + 0.5 * rng.standard_normal((96, 6))
+    x = centres[y] + 3 * part[:, None] + 1.5 * rng.standard_normal((96, 6))
     domain = np.array(["day", "night"])[part]
     np.savez(tmp_path / "cells.npz", x=x, y=y, classes=NAMES, domain=domain)
     return {name: tmp_path / f"{name}.npz" for name in ("tail", "vectors", "cells")}

@@ -7,18 +7,12 @@ import pytest
 
 from benchmarks import layers, shots
 from benchmarks.longtail_data import LongTail
-
-NAMES = np.array(["ant", "bee", "cat", "dog"])
+from tests.benchmarks.conftest import NAMES
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    rng = np.random.default_rng(0)
-    centres = 2 * rng.standard_normal((4, 6))
-    y, y_test = np.repeat(np.arange(4), (120, 60, 35, 8)), np.repeat(np.arange(4), 40)
-    x, x_test = (np.abs(centres[k] + rng.standard_normal((len(k), 6))) for k in (y, y_test))
-    tail = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "classes": NAMES}
-    np.savez(tmp_path / "tail.npz", **tail)
+def files(tmp_path: Path, long_tail) -> tuple[Path, Path]:
+    centres = long_tail((120, 60, 35, 8), 40)
     np.savez(tmp_path / "vectors.npz", classes=NAMES, a=centres)
     return tmp_path / "tail.npz", tmp_path / "vectors.npz"
 

@@ -87,13 +87,15 @@ def test_training_that_is_killed_twice_gives_the_same_bytes(
     assert orphan.pid != old.pid
     first.kill()
     assert service.get(stormy).state not in TERMINAL
-    service.until(orphan.is_running, lambda found: not found, PATIENCE_SECONDS)
     second = service.worker()
+    killed_at = time.monotonic()
     # The lease runs out by itself: nobody is there who could give the task back.
     service.until(
         lambda: service.events(stormy).count("job.requeued"), (2).__eq__, PATIENCE_SECONDS
     )
     service.until(second.log.read_text, lambda log: "gelda.train" in log, PATIENCE_SECONDS)
+    assert time.monotonic() - killed_at < 30
+    assert not orphan.is_running()
     job = service.wait(stormy)
     assert job.state is JobState.SUCCEEDED, job.error
     assert service.events(stormy).count("job.requeued") == 2
@@ -165,7 +167,7 @@ def test_a_child_that_does_not_listen_is_killed_for_a_cancel(
     child.send_signal(signal.SIGSTOP)
     with service.store.write() as tx:
         tx.jobs.request_cancel(service.tenant, job_id)
-    assert service.wait(job_id).state is JobState.CANCELED
+    assert service.wait(job_id, 10).state is JobState.CANCELED
     assert not child.is_running()
     following = submit(service, long | {"objective": {"steps": 10}}, latents(1))
     assert service.wait(following).state is JobState.SUCCEEDED
@@ -174,14 +176,13 @@ def test_a_child_that_does_not_listen_is_killed_for_a_cancel(
 def test_a_child_that_hangs_fails_its_job_by_no_progress(
     service: Service, long: dict[str, Any], latents: Latents
 ) -> None:
-    # Long enough for torch to be loaded meanwhile, which is no progress either.
-    worker = service.worker(no_progress_seconds=15, cancel_grace_seconds=0.5)
+    worker = service.worker(no_progress_seconds=8, cancel_grace_seconds=0.5)
     job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
     service.until(
         lambda: train_progress(service, job_id), lambda value: value > 0, PATIENCE_SECONDS
     )
     living_child(service, worker).send_signal(signal.SIGSTOP)
-    job = service.wait(job_id)
+    job = service.wait(job_id, 30)
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == "no_progress"
@@ -279,6 +280,7 @@ def test_a_forged_message_is_refused_and_counted(service: Service, latents: Late
     assert client.keys("rq:job:*") == []
 
 
+@pytest.mark.timeout(150)
 def test_twenty_short_jobs_survive_random_kills_and_flushes(
     service: Service, tiny: dict[str, Any], latents: Latents
 ) -> None:

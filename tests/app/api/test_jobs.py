@@ -147,20 +147,20 @@ def test_waiting_ends_with_the_job_or_with_the_time(client: TestClient, store: S
     body = gelda(ready_dataset(client, store))
     began = time.monotonic()
     response = client.post("/v1/jobs", json=body, headers={"Prefer": "respond-async, wait=1"})
-    assert 0.9 < time.monotonic() - began < 30
+    assert 0.9 < time.monotonic() - began < 5
     assert response.status_code == 202
     assert response.headers["preference-applied"] == "wait=1"
-    headers = {"Prefer": "wait=60", "Idempotency-Key": "w"}
+    headers = {"Prefer": "wait=30", "Idempotency-Key": "w"}
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(client.post, "/v1/jobs", json=body, headers=headers)
         wait_for(lambda: len(client.get("/v1/jobs?kind=gelda").json()["data"]) == 2)
         newest = client.get("/v1/jobs?kind=gelda").json()["data"][0]["id"]
         client.post(f"/v1/jobs/{newest}/cancel")
-        answered = held.result(timeout=45)
+        answered = held.result(timeout=10)
     assert (answered.status_code, answered.json()["state"]) == (200, "canceled")
 
 
-def wait_for(condition: Any, seconds: float = 40) -> None:
+def wait_for(condition: Any, seconds: float = 10) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
