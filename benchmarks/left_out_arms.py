@@ -19,7 +19,7 @@ from models.front import preparation
 from models.front.front import Front
 from models.front.preparation import transformed
 from models.gelda import method
-from models.gelda.centres import prior_rows
+from models.gelda.centres import noise_rows, prior_rows
 from models.gelda.estimates import ridge, similar
 from models.gelda.moments import Moments, within
 from models.gelda.plan import derived_seed
@@ -105,16 +105,16 @@ class LeftOut:
         return shared_root(self.z - means[self.y], len(self.y) - int((n > 0).sum()))
 
     @cached_property
-    def _moments(self) -> tuple[Moments, float]:
-        """Moments, and the rows after which a mean is known as well as it varies."""
+    def _moments(self) -> tuple[Moments, Tensor]:
+        """Moments, and the covariance within classes; both in the preparation's units."""
         moments = Moments.of(self.rows)
-        n, means = moments.counts[:, 0], moments.means[:, 0]
-        return moments, prior_rows(means, n, within(self.rows, moments))
+        return moments, within(self.rows, moments) * moments.scale[:, None] * moments.scale
 
     def centres(self, kind: str, sets: Sets) -> Latents:
         """Return (K, dim) means, shrunk as the library does towards one of `ESTIMATES`."""
-        moments, worth = self._moments
-        n, means = moments.counts[:, 0], moments.means[:, 0]
+        moments, S = self._moments
+        n, means = moments.counts[:, 0], moments.means[:, 0] * moments.scale
+        worth = noise_rows(means[:, None], n[:, None], S)
         related = _cosines(joined(sets))
         if kind == "neighbour":
             found = similar(means, n, related)
@@ -124,8 +124,9 @@ class LeftOut:
             found = ridge(means, n, related, worth, widths=())
         else:
             found = ridge(means, n, related, worth)
-        share = (n / (n + self.known.spec.latents.shrinkage * worth))[:, None]
-        z = (share * means + (1 - share) * found) * moments.scale + moments.mean
+        k0 = self.known.spec.latents.shrinkage * prior_rows(means - found, n, S)
+        share = (n / (n + k0))[:, None]
+        z = share * means + (1 - share) * found + moments.mean
         return np.asarray(z.numpy(), dtype=np.float32)
 
 

@@ -1,11 +1,13 @@
 """Where cells are drawn: shrinkage of scarce ones, and cells and subdomains that nobody has seen."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from models.gelda.centres import Centres, centres, offsets, prior_rows
+from models.gelda.estimates import similar
 from models.gelda.moments import Moments, Unlabelled
 
 CLASSES = torch.tensor([[-6.0, 1.0], [0.0, 5.0], [7.0, -2.0]]).double()
@@ -35,10 +37,10 @@ def found(counts: Any, *, shrinkage: float = 0.0, kind: str = "similar", **more:
 def test_rows_of_a_class_are_worth_more_the_more_there_are() -> None:
     means = torch.tensor([[0.0], [0.0], [12.0]]).double()[:, None]
     counts = [[100], [100], [5]]
-    noise = prior_rows(
-        means[:, 0], torch.tensor([100.0, 100.0, 5.0]).double(), torch.eye(1).double()
-    )
-    shrunk = found(counts, means=means, shrinkage=5 / noise).drawn.flatten()
+    n = torch.tensor([100.0, 100.0, 5.0]).double()
+    away = means[:, 0] - similar(means[:, 0], n, torch.eye(3).double())
+    worth = prior_rows(away, n, torch.eye(1).double())
+    shrunk = found(counts, means=means, shrinkage=5 / worth).drawn.flatten()
     assert float(shrunk[2]) == pytest.approx(6.0)
     assert float(shrunk[0]) < 1
     torch.testing.assert_close(found(counts, means=means).drawn, means)
@@ -53,6 +55,41 @@ def test_classes_far_apart_need_no_prior() -> None:
     assert prior_rows(unit + noise, counts, eye) == pytest.approx(1, rel=0.2)
     assert prior_rows(noise, counts, eye) > 20
     assert prior_rows(unit[:1], counts[:1], eye) == 0
+
+
+def test_what_counts_is_how_far_apart_classes_are_in_the_front_s_units_not_in_how_many_directions() -> (
+    None
+):
+    """One leading component tells classes apart, a hundred are noise, and each class has five rows."""
+    means = torch.zeros(3, 1, 101).double()
+    means[:, 0, 0] = torch.tensor([-3.0, 0.0, 3.0])
+    scale = torch.tensor([10.0] + [0.1] * 100)
+    given = moments([[5], [5], [5]], means=means)
+    eyes = torch.eye(101).double(), torch.eye(3).double(), torch.eye(1).double()
+
+    def kept(scale: torch.Tensor) -> float:
+        result = centres(replace(given, scale=scale), *eyes, shrinkage=1.0, kind="similar")
+        return float(result.drawn[2, 0, 0]) / 3
+
+    assert kept(scale) > 0.95
+    assert kept(torch.ones(101)) < 0.1, (
+        "standardised, chance in a hundred directions would drown it"
+    )
+
+
+def test_rows_count_for_less_the_better_others_tell_where_a_class_lies() -> None:
+    """Neighbours in meaning are neighbours in place, or are not."""
+    g = torch.Generator().manual_seed(0)
+    place = torch.randn(30, 20, generator=g).double()
+    place = torch.cat([place, place + 0.3 * torch.randn(30, 20, generator=g).double()])
+    n, eye = torch.full((60,), 50.0).double(), torch.eye(20).double()
+    vectors = torch.eye(30).double().repeat(2, 1)
+    order = torch.randperm(60, generator=g)
+    told, shuffled = (
+        prior_rows(place - similar(place, n, related @ related.T), n, eye)
+        for related in (vectors, vectors[order])
+    )
+    assert told > 5 * shuffled
 
 
 def test_an_unseen_cell_is_its_class_elsewhere_plus_its_subdomain_s_offset() -> None:
