@@ -11,8 +11,8 @@ classes, to all held-out rows; it shrinks with N, so as many real training rows 
 is timed with everything that belongs to drawing, the U-Net at the batch of its N latents.
 Steps are evaluations of the network: Heun's method at 10 steps makes 19.
 With CUDA both are measured again, compiled and captured as CUDA graphs, 65,536 at once.
-Cost: 8 minutes on one free core, most of it the U-Net's; a U-Net trained to its end takes an hour
-there (`--budget 2400 --latents 256`), or a GPU.
+Cost: 8 minutes on one free core, most of it the U-Net's; with a U-Net trained to its end 40 minutes
+(`--budget 3600 --latents 128`), or a GPU.
 Expect: at least 200 times as many latents a second on a CPU, at no larger distance.
 """
 

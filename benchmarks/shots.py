@@ -11,9 +11,8 @@ penalty's middle is a prior of ten rows, as the service has it. A real user with
 has no ten to choose by: what is compared here is what each method can do.
 
 A seed draws the rows anew and repeats generator and heads; what is chosen is chosen once. Cost of 3
-seeds on one core: about 6 minutes. Expect a lead over heads without vectors at 1 or 2 rows, GeLDA
-behind at 5 and 10, where rows are hardly more than components and its means are shrunk too far, and
-level or a little ahead at 20 and 50.
+seeds on one core: about 3 minutes. Expect a lead over heads without vectors at 1 and 2 rows, level
+at 5 and 10, a little ahead at 20 and 50.
 """
 
 import sys
