@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     models: str = ""
     """Folders with local models, separated by the system's path separator."""
 
+    model_downloads: bool = True
+    """Whether a job may download a model of the allow-list that its spec names and that is not at hand."""
+
     log_level: str = "INFO"
     """Of the service's own log lines, on standard error."""
 

@@ -1,7 +1,7 @@
 """`/v1/datasets`: uploads become validated, canonical, immutable rows by an `ingest` job."""
 
 from pathlib import PurePath
-from typing import get_args
+from typing import cast, get_args
 
 from fastapi import APIRouter, Response
 
@@ -18,6 +18,8 @@ from app.api.schemas.dataset import (
     DatasetRequest,
     DatasetStats,
     DatasetView,
+    EmbeddingDatasetRequest,
+    RawDatasetRequest,
 )
 from app.api.submitting import RETRY_AFTER, ring
 from app.api.uploads import check_suffix
@@ -25,13 +27,21 @@ from app.domain.ids import new_id
 from app.domain.jobs import NewJob
 from app.domain.problems import Invalid, NotFound
 from app.domain.records import Dataset, Upload, UploadState
-from app.domain.specs import DatasetFormat, IngestSpec
+from app.domain.specs import DatasetFormat, IngestSpec, RawFormat
 from app.store.database import Transaction
+from models.raw.spec import RAW_FORMATS
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=ApiRoute)
 
 _BY_SUFFIX: dict[str, str] = {".pq": "parquet", ".feather": "arrow", ".ipc": "arrow"} | {
     f".{name}": name for name in get_args(DatasetFormat)
+}
+_RAW_BY_SUFFIX: dict[str, str] = {
+    ".pq": "parquet",
+    ".tgz": "tar",
+    ".gz": "tar",
+    ".ndjson": "jsonl",
+    **{f".{name}": name for name in get_args(RawFormat)},
 }
 
 
@@ -90,14 +100,20 @@ def _find(caller: Caller, dataset_id: str) -> Dataset:
     return dataset
 
 
-def _create(tx: Transaction, caller: Caller, body: DatasetRequest) -> Dataset:
+def _create(
+    tx: Transaction, caller: Caller, body: EmbeddingDatasetRequest | RawDatasetRequest
+) -> Dataset:
     uploads = [_complete_upload(tx, caller, upload_id) for upload_id in body.upload_ids]
     if len(set(body.upload_ids)) < len(uploads):
         raise Invalid("An upload is named twice.", param="upload_ids")
-    format_ = body.format or _told_format(uploads[0])
+    format_ = _format_of(body, uploads[0])
     dataset_id = new_id("ds")
     spec = IngestSpec(
-        dataset=dataset_id, uploads=body.upload_ids, format=format_, columns=body.columns
+        dataset=dataset_id,
+        uploads=body.upload_ids,
+        modality=body.modality,
+        format=format_,
+        columns=body.columns,
     )
     job = tx.jobs.create(NewJob(caller.tenant_id, "ingest", spec.model_dump(mode="json"), seed=0))
     return tx.datasets.create(
@@ -120,8 +136,19 @@ def _complete_upload(tx: Transaction, caller: Caller, upload_id: str) -> Upload:
     return upload
 
 
-def _told_format(upload: Upload) -> str:
+def _format_of(
+    body: EmbeddingDatasetRequest | RawDatasetRequest, upload: Upload
+) -> DatasetFormat | RawFormat:
+    """Return the format that is named, or told by a suffix; one that the modality comes in."""
+    raw = isinstance(body, RawDatasetRequest)
     suffix = PurePath(upload.filename).suffix.lower()
-    if suffix not in _BY_SUFFIX:
+    told = body.format or (_RAW_BY_SUFFIX if raw else _BY_SUFFIX).get(suffix)
+    if told is None:
         raise Invalid(f"The suffix of {upload.filename} tells no format; name one.", param="format")
-    return _BY_SUFFIX[suffix]
+    if raw and told not in RAW_FORMATS[body.modality]:
+        raise Invalid(
+            f"A dataset of modality {body.modality} comes as {', '.join(RAW_FORMATS[body.modality])}; "
+            f"found {told}.",
+            param="format",
+        )
+    return cast("DatasetFormat | RawFormat", told)

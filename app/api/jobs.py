@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
+from app.api.allowed_models import check_models
 from app.api.callers import JobReader, JobWriter
 from app.api.context import Caller
 from app.api.idempotency import Answer, IdempotencyKey, once
@@ -19,6 +20,7 @@ from app.api.schemas.job import JobRequest, JobView, ValidationView
 from app.api.submitting import (
     RETRY_AFTER,
     Inputs,
+    accept,
     again,
     evaluation,
     new_job,
@@ -26,7 +28,6 @@ from app.api.submitting import (
     ring,
     unfinished,
 )
-from app.api.text_encoders import check_models
 from app.api.waiting import ended, preferred_wait
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobKind, JobState
 from app.domain.problems import Conflict, NotFound
@@ -77,7 +78,7 @@ def _submit(caller: Caller, key: str | None, body: JobRequest) -> tuple[Answer, 
         def make() -> Answer:
             inputs = list(Inputs(tx, caller.tenant_id).of(body.spec))
             plan_of(tx, caller.tenant_id, body.spec)  # refuses what can be known to fail
-            return _accepted(tx.jobs.create(new_job(caller, body, inputs)))
+            return _accepted(accept(tx, new_job(caller, body, inputs)))
 
         answer = once(tx, caller, key, body, make)
     ring(caller, tx)
@@ -183,7 +184,7 @@ def retry_job(job_id: str, caller: JobWriter, key: IdempotencyKey = None) -> Res
             spec = parse_spec(job.spec)
             assert not isinstance(spec, IngestSpec)  # refused by _retryable
             inputs = list(Inputs(tx, caller.tenant_id).of(spec))
-            return _accepted(tx.jobs.create(again(job, inputs)))
+            return _accepted(accept(tx, again(job, inputs)))
 
         answer = once(tx, caller, key, None, make)
     ring(caller, tx)

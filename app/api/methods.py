@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
+from app.api.allowed_models import encoders
 from app.api.callers import AnyCaller
 from app.api.route import ApiRoute
 from app.api.schemas.method import Methods, MethodView
-from app.api.text_encoders import text_encoders
-from app.domain.specs import SampleSpec
+from app.domain.specs import EmbedSpec, SampleSpec
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
 
@@ -20,11 +20,21 @@ _METHODS = (
             "Trains a conditional latent diffusion model on a dataset's embeddings and draws from it"
             " (Bae & Kim 2026, Semantics-Aware Generative Latent Data Augmentation)."
         ),
-        modalities=["embedding"],
+        modalities=["embedding", "image", "audio", "text"],
         takes=["dataset"],
         gives=["generator", "synthetic latents", "classifier", "report"],
         models=[],
         spec_schema=GeldaSpec.model_json_schema(),
+    ),
+    MethodView(
+        kind="embed",
+        title="Embeddings of raw data",
+        description="Makes embeddings of images, audio or text with a frozen foundation model.",
+        modalities=["image", "audio", "text"],
+        takes=["dataset"],
+        gives=["dataset"],
+        models=[],
+        spec_schema=EmbedSpec.model_json_schema(),
     ),
     MethodView(
         kind="sample",
@@ -48,14 +58,16 @@ _METHODS = (
     ),
 )
 
+_ENCODING = frozenset({"embed", "gelda"})
+
 
 @router.get("")
 def list_methods(caller: AnyCaller) -> Methods:
     """List the kinds of job, what each spec may say, and the models it may name."""
-    encoders = text_encoders(caller.services.settings)
+    models = encoders(caller.services.settings)
     return Methods(
         data=[
-            method.model_copy(update={"models": encoders}) if method.kind == "gelda" else method
+            method.model_copy(update={"models": models}) if method.kind in _ENCODING else method
             for method in _METHODS
         ]
     )

@@ -3,16 +3,16 @@
 from app.api.fitting import check_fit
 from app.api.known_rows import KnownRows, of_dataset, of_generator
 from app.api.schemas.job import JobPlan, StageView
-from app.domain.jobs import PIPELINES
+from app.domain.jobs import stages_of
 from app.domain.problems import Invalid
-from app.domain.specs import SampleSpec
+from app.domain.specs import EmbedSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec, PlanSpec
 
 
 def plan_of(
-    tx: Transaction, tenant_id: str, spec: GeldaSpec | SampleSpec | ClassifierSpec
+    tx: Transaction, tenant_id: str, spec: RequestedSpec
 ) -> JobPlan:
     """Return the plan; ``requested`` is null while what it counts is still being made.
 
@@ -25,9 +25,9 @@ def plan_of(
         StageView(
             code=stage.code, task_class=stage.task_class, sharded=stage.planned_by is not None
         )
-        for stage in PIPELINES[spec.kind]
+        for stage in stages_of(spec.kind, spec.model_dump()).values()
     ]
-    if isinstance(spec, ClassifierSpec):
+    if isinstance(spec, ClassifierSpec | EmbedSpec):
         return JobPlan(stages=stages, requested=None, cells=None)
     rows = _known(tx, tenant_id, spec)
     if rows is None:

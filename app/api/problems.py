@@ -30,7 +30,8 @@ _LONGEST_FOUND = 60
 _ID_PATTERN = re.compile(r"\^\(?([a-z|]+)\)?_\[0-9a-f\]\{32\}\$")
 # Pydantic's locations name the chosen member of a union; the caller's JSON has no such level.
 _TAGS = {
-    "spec": ("gelda", "sample", "classifier"),
+    "body": ("embedding", "raw"),
+    "spec": ("gelda", "sample", "classifier", "embed"),
     "classes": ("learned", "one_hot", "names", "descriptions", "upload"),
     "subdomains": ("learned", "one_hot", "names", "descriptions", "upload", "means"),
 }

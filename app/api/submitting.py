@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.context import Caller
+from app.api.schemas.dataset import LONGEST_NAME
 from app.api.schemas.job import InputView, JobRequest
+from app.domain.ids import new_id
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, NewJob
 from app.domain.problems import Invalid
 from app.domain.records import DatasetState, UploadState
-from app.domain.specs import SampleSpec
+from app.domain.specs import EmbedSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec, HeadSpec
 from models.gelda.spec import GeldaSpec
@@ -27,7 +29,7 @@ class Inputs:
     tx: Transaction
     tenant_id: str
 
-    def of(self, spec: GeldaSpec | SampleSpec | ClassifierSpec) -> Iterator[InputView]:
+    def of(self, spec: RequestedSpec) -> Iterator[InputView]:
         """Yield each resource that the spec names.
 
         Raises:
@@ -35,8 +37,10 @@ class Inputs:
                 ``upload_incomplete``, with the field.
         """
         match spec:
+            case EmbedSpec():
+                yield self._dataset(spec.dataset, "spec.dataset", raw=True)
             case GeldaSpec():
-                yield self._dataset(spec.dataset, "spec.dataset")
+                yield self._dataset(spec.dataset, "spec.dataset", raw=spec.encoder is not None)
                 for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
                     if isinstance(source, UploadedVectors):
                         yield self._upload(source.upload, f"spec.{field}.upload")
@@ -46,15 +50,24 @@ class Inputs:
             case SampleSpec():
                 yield self._job(spec.generator, "spec.generator", _MAKE_GENERATORS)
             case ClassifierSpec():
-                yield self._dataset(spec.dataset, "spec.dataset")
+                yield self._dataset(spec.dataset, "spec.dataset", raw=False)
                 for job_id in spec.mix:
                     yield self._job(job_id, "spec.mix", _MAKE_LATENTS)
                 yield from self._head(spec.head, "spec.head")
 
-    def _dataset(self, dataset_id: str, param: str) -> InputView:
+    def _dataset(self, dataset_id: str, param: str, *, raw: bool) -> InputView:
         dataset = self.tx.datasets.get(self.tenant_id, dataset_id)
         if dataset is None:
             raise _not_found("dataset", param)
+        if raw == (dataset.modality == "embedding"):
+            raise Invalid(
+                "Its rows are embeddings already, which no encoder reads: leave `encoder` out."
+                if raw
+                else f"Its rows are raw ({dataset.modality}), not embeddings: a gelda job takes them "
+                "with an `encoder`, and an embed job makes embeddings of them.",
+                code="input_unsuitable",
+                param=param,
+            )
         if dataset.state is DatasetState.FAILED:
             raise _ended("dataset", dataset.state, dataset.error, param)
         maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
@@ -98,6 +111,7 @@ def new_job(caller: Caller, request: JobRequest, inputs: list[InputView]) -> New
     """Return what the store is to keep: defaults filled in, unfinished inputs named."""
     spec = request.spec
     return NewJob(
+        makes_dataset=_made_by(spec.kind),
         tenant_id=caller.tenant_id,
         kind=spec.kind,
         spec=spec.model_dump(mode="json"),
@@ -111,8 +125,8 @@ def new_job(caller: Caller, request: JobRequest, inputs: list[InputView]) -> New
 
 
 def evaluation(request: JobRequest) -> dict[str, object] | None:
-    """Return the resolved `evaluate` part; a `sample` job has nothing to measure."""
-    if isinstance(request.spec, SampleSpec):
+    """Return the resolved `evaluate` part; a `sample` or `embed` job has nothing to measure."""
+    if isinstance(request.spec, SampleSpec | EmbedSpec):
         return None
     return request.evaluate.model_dump(mode="json")
 
@@ -141,6 +155,7 @@ def _unmeasured(detail: str) -> Invalid:
 def again(job: Job, inputs: list[InputView]) -> NewJob:
     """Return a job that repeats this one and names it."""
     return NewJob(
+        makes_dataset=_made_by(job.kind),
         tenant_id=job.tenant_id,
         kind=job.kind,
         spec=job.spec,
@@ -152,6 +167,26 @@ def again(job: Job, inputs: list[InputView]) -> NewJob:
         inputs=unfinished(inputs),
         retry_of=job.id,
     )
+
+
+def _made_by(kind: str) -> str | None:
+    """Return the id of the dataset that a job of this kind is going to make."""
+    return new_id("ds") if kind == "embed" else None
+
+
+def accept(tx: Transaction, new: NewJob) -> Job:
+    """Keep a job, and with it the dataset that it is going to make."""
+    job = tx.jobs.create(new)
+    if new.makes_dataset is None:
+        return job
+    source = tx.datasets.get(new.tenant_id, new.spec["dataset"])
+    assert source is not None  # found by `Inputs`, in this transaction
+    name = f"{source.name} · {new.spec['encoder']['model']}"[:LONGEST_NAME]
+    made = (name, "embedding", "npy", job.id, new.makes_dataset)
+    tx.datasets.create(new.tenant_id, *made)
+    if job.error is not None:
+        tx.datasets.mark_failed(job.id, job.error)
+    return job
 
 
 def unfinished(inputs: list[InputView]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """A job: what a user asked for, in which state it is, and which state may follow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -60,19 +61,32 @@ class Stage:
         code: the step's name, as shown in ``steps``.
         task_class: ``cpu``, or ``gpu`` for work that wants an accelerator (and runs without one).
         planned_by: the stage whose end says which tasks this one has; None means exactly one task.
+        only_with: the part of a spec without which the job has no such stage.
     """
 
     code: str
     task_class: str
     planned_by: str | None = None
+    only_with: str | None = None
+
+
+def _embedding(only_with: str | None = None) -> tuple[Stage, ...]:
+    """Return the stages that make embeddings of raw data: a model at hand, vectors in shards, one array."""
+    return (
+        Stage("fetch", "cpu", only_with=only_with),
+        Stage("encode", "gpu", planned_by="fetch", only_with=only_with),
+        Stage("gather", "cpu", only_with=only_with),
+    )
 
 
 # The shape of every kind of job. What the stages do is `workers/pipelines`' business.
-JobKind = Literal["classifier", "gelda", "ingest", "sample"]
+JobKind = Literal["classifier", "embed", "gelda", "ingest", "sample"]
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     "ingest": (Stage("ingest", "cpu"),),
+    "embed": _embedding(),
     "gelda": (
+        *_embedding(only_with="encoder"),
         Stage("prepare", "gpu"),
         Stage("train", "gpu", planned_by="prepare"),
         Stage("choose", "cpu"),
@@ -88,6 +102,19 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     ),
     "classifier": (Stage("fit", "cpu"), Stage("publish", "cpu")),
 }
+
+
+MAKE_DATASETS = frozenset({"embed", "ingest"})
+"""Kinds of job that end in a dataset, which has a row before it is made."""
+
+
+def stages_of(kind: str, spec: Mapping[str, Any]) -> dict[int, Stage]:
+    """Return the stages of a job by their place in the pipeline of its kind."""
+    return {
+        index: stage
+        for index, stage in enumerate(PIPELINES[kind])
+        if stage.only_with is None or spec.get(stage.only_with) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +169,7 @@ class NewJob:
     Attributes:
         inputs: ids of unfinished jobs that must succeed before this one may start.
         release_if: what must hold for what it makes to be handed out.
+        makes_dataset: the dataset that it is going to fill, which a job may name before that.
     """
 
     tenant_id: str
@@ -154,3 +182,4 @@ class NewJob:
     inputs: tuple[str, ...] = ()
     retry_of: str | None = None
     release_if: dict[str, Any] | None = None
+    makes_dataset: str | None = None

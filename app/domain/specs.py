@@ -6,9 +6,16 @@ from pydantic import Field, TypeAdapter
 
 from models.classifiers.spec import ClassifierSpec
 from models.embeddings.spec import Columns
+from models.encoders.spec import EmbedSpec
 from models.evaluation.spec import EvaluateSpec, ReleaseSpec
 from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
+from models.raw.spec import RawColumns, RawFormat
 from models.spec import Spec
+
+
+RawModality = Literal["image", "audio", "text"]
+Modality = Literal["embedding", "image", "audio", "text"]
+DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]
 
 
 class IngestSpec(Spec):
@@ -21,11 +28,14 @@ class IngestSpec(Spec):
     uploads: tuple[str, ...]
     """Complete uploads, in the order given."""
 
-    format: str
-    """One of `DatasetFormat`."""
+    modality: Modality = "embedding"
+    """What a row is."""
 
-    columns: Columns
-    """Which array or column holds what."""
+    format: DatasetFormat | RawFormat
+    """How the files are written."""
+
+    columns: Columns | RawColumns
+    """Which array or column holds what; `RawColumns` but for embeddings."""
 
 
 class SampleSpec(Spec):
@@ -45,11 +55,10 @@ class SampleSpec(Spec):
     """File format."""
 
 
-DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]
+RequestedSpec = GeldaSpec | SampleSpec | ClassifierSpec | EmbedSpec
+JobSpec = Annotated[RequestedSpec, Field(discriminator="kind")]
 
-JobSpec = Annotated[GeldaSpec | SampleSpec | ClassifierSpec, Field(discriminator="kind")]
-
-AnySpec = GeldaSpec | SampleSpec | ClassifierSpec | IngestSpec
+AnySpec = RequestedSpec | IngestSpec
 _any_spec: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
 
 
@@ -62,10 +71,16 @@ __all__ = [
     "AnySpec",
     "Columns",
     "DatasetFormat",
+    "EmbedSpec",
     "EvaluateSpec",
     "IngestSpec",
     "JobSpec",
+    "Modality",
+    "RawColumns",
+    "RawFormat",
+    "RawModality",
     "ReleaseSpec",
+    "RequestedSpec",
     "SampleSpec",
     "parse_spec",
 ]

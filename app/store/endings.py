@@ -5,7 +5,15 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, select, update
 
-from app.domain.jobs import PIPELINES, SUCCESSFUL, JobState, Stage, check_transition
+from app.domain.jobs import (
+    MAKE_DATASETS,
+    PIPELINES,
+    SUCCESSFUL,
+    JobState,
+    Stage,
+    check_transition,
+    stages_of,
+)
 from app.domain.problems import JobFailure, Problem
 from app.domain.tasks import TaskState
 from app.store.datasets import Datasets
@@ -110,7 +118,7 @@ def _end_one(work: Work, job: LockedJob, state: JobState, problem: Problem | Non
     if state in SUCCESSFUL and job.state is not JobState.FINALIZING:
         path = [JobState.FINALIZING, state]
     move(work, job, *path, error=error, ended_at=work.now())
-    if state not in SUCCESSFUL and job.row["kind"] == "ingest":
+    if state not in SUCCESSFUL and job.row["kind"] in MAKE_DATASETS:
         what = problem or JobFailure(f"The job that makes it was {state}.", code=str(state))
         Datasets(work).mark_failed(job.id, what.body())
 
@@ -134,4 +142,5 @@ def _input_succeeded(work: Work, job_id: str, input_id: str) -> None:
     work.run(update(jobs).where(jobs.c.id == job_id).values(version=jobs.c.version + 1))
     still = select(func.count()).select_from(job_inputs)
     if not work.scalar(still.where(job_inputs.c.job_id == job_id, job_inputs.c.pending)):
-        queue_stage(work, job_id, job.row["kind"], 0)
+        kind = job.row["kind"]
+        queue_stage(work, job_id, kind, min(stages_of(kind, job.row["spec"])))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, case, func, select
 
-from app.domain.jobs import PIPELINES, Job, JobState, Step
+from app.domain.jobs import Job, JobState, Step, stages_of
 from app.domain.tasks import TaskState
 from app.store.tables import job_inputs, tasks
 from app.store.work import Work
@@ -55,7 +55,8 @@ def _view(
         error=row["error"],
         result=row["result"],
         steps=tuple(
-            steps.get(stage.code, Step(stage.code, 0, 0)) for stage in PIPELINES[row["kind"]]
+            steps.get(stage.code, Step(stage.code, 0, 0))
+            for stage in stages_of(row["kind"], row["spec"]).values()
         ),
         counts=row["counts"],
         usage={"cpu_seconds": row["cpu_seconds"], "gpu_seconds": row["gpu_seconds"]},

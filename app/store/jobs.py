@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, exists, func, insert, select, update
 
 from app.domain.ids import new_id
-from app.domain.jobs import PIPELINES, SUCCESSFUL, TERMINAL, Job, JobState, NewJob
+from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobState, NewJob, stages_of
 from app.domain.problems import JobFailure, NotFound
 from app.domain.tasks import TaskState
 from app.store.endings import LIVE, LockedJob, end_job, lock_job, move
@@ -51,6 +51,7 @@ class Jobs:
                 deadline_at=None if deadline is None else now + timedelta(seconds=deadline),
                 created_at=now,
                 retry_of=new.retry_of,
+                result=None if new.makes_dataset is None else {"dataset": new.makes_dataset},
                 counts={},
                 cpu_seconds=0.0,
                 gpu_seconds=0.0,
@@ -208,9 +209,10 @@ class Jobs:
         return {row["id"]: JobState(row["state"]) for row in rows}
 
     def _plan(self, job_id: str, new: NewJob, *, blocked: bool) -> None:
-        for index, stage in enumerate(PIPELINES[new.kind]):
+        stages = stages_of(new.kind, new.spec)
+        for index, stage in stages.items():
             if stage.planned_by is None:
-                first = index == 0 and not blocked
+                first = index == min(stages) and not blocked
                 state = TaskState.QUEUED if first else TaskState.BLOCKED
                 insert_task(self._work, job_id, new.tenant_id, new.kind, index, state=state)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.classifiers.spec import HeadSpec
+from models.encoders.spec import EncoderSpec
 from models.front.spec import AdapterSpec, PreparationSpec
 from models.gelda.plan_spec import MAX_PLANNED_ROWS, CellCount, PlanSpec
 from models.semantics.spec import ClassVectors, LearnedVectors, SubdomainVectors
@@ -129,7 +130,10 @@ class GeldaSpec(Spec):
     kind: Literal["gelda"] = "gelda"
 
     dataset: Annotated[str, Field(pattern=r"^ds_[0-9a-f]{32}$")]
-    """An embedding dataset; it may still be in the making."""
+    """A dataset of embeddings, or of raw data and then with an `encoder`; it may still be in the making."""
+
+    encoder: EncoderSpec | None = None
+    """The frozen foundation model that makes embeddings of raw data, as this job's first stages."""
 
     preparation: Annotated[tuple[PreparationSpec, ...], Field(min_length=1, max_length=8)] = (
         PreparationSpec(),

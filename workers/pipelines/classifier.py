@@ -1,7 +1,7 @@
 """A head on a dataset's latents, with the outputs of augmentation jobs mixed in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from models.front.preparation import fit as fit_preparation
 from models.front.preparation import transformed
 from models.gelda.plan import derived_seed
 from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
-from workers.pipelines.datasets import evaluation_of, open_dataset, part, training_rows
+from workers.pipelines.datasets import (
+    encoder_of,
+    evaluation_of,
+    manifest_of,
+    open_dataset,
+    part,
+    training_rows,
+)
 from workers.pipelines.drawing import Meter
 from workers.pipelines.manifest import artifact, kept_artifacts, write_card, write_manifest
 from workers.pipelines.outputs import read_synthetic
@@ -39,7 +46,7 @@ def fit(task: TaskRun) -> Effects:
     """
     spec, evaluate = ClassifierSpec.model_validate(task.claim.spec), evaluation_of(task)
     data = open_dataset(task)
-    split, too_small = part(data, evaluate, task.claim.inputs["dataset"])
+    split, too_small = part(data, evaluate, manifest_of(task))
     training_rows(np.where(data.y >= 0, split, UNASSIGNED))  # refuses where there is none
     real = EvaluationData.of(
         data.x, data.y, split, data.classes, front=Front.identity(data.dim), group=data.group
@@ -81,6 +88,24 @@ def _reported(
     )
 
 
+def _check_encoder(task: TaskRun, job: Mapping[str, Any]) -> None:
+    """Refuse latents of another encoder than the dataset's, where both are known.
+
+    Raises:
+        InputProblem: ``encoder_mismatch`` with what differs.
+    """
+    ours, theirs = encoder_of(task).get("encoder"), (job["summary"] or {}).get("encoder")
+    if ours is None or theirs is None or ours == theirs:
+        return
+    name = next(name for name in ours if ours[name] != theirs.get(name))
+    raise InputProblem(
+        "encoder_mismatch",
+        f"{job['job_id']} in mix has latents of an encoder whose {name} is {theirs.get(name)!r}; the "
+        f"dataset's embeddings were made with {ours[name]!r}. Latents of two encoders do not mix.",
+        "mix",
+    )
+
+
 def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> LabelledRows:
     number = {name: label for label, name in enumerate(classes)}
     parts_x, parts_y = [np.empty((0, dim), np.float32)], [np.empty(0, np.int64)]
@@ -94,6 +119,7 @@ def _mixed_in(task: TaskRun, classes: Sequence[str], dim: int) -> LabelledRows:
                 "of layer 0. The job's own classifier was trained with them.",
                 "mix",
             )
+        _check_encoder(task, job)
         names = [name for name in job["artifacts"] if name.startswith("synthetic.")]
         if not names:
             raise InputProblem(

@@ -22,11 +22,24 @@ _BLOCK_ROWS = 65_536
 
 
 def open_dataset(task: TaskRun) -> EmbeddingDataset:
-    """Return the claimed dataset, memory-mapped."""
-    manifest: Mapping[str, Any] = task.claim.inputs["dataset"]
+    """Return the claimed dataset, or what this job's own encoder made of it, memory-mapped."""
+    manifest = manifest_of(task)
     files = {name: task.fetch(column["sha256"]) for name, column in manifest["columns"].items()}
     data = EmbeddingDataset.open(manifest, files)
     return replace(data, x=Mapped.of(data.x))
+
+
+def manifest_of(task: TaskRun) -> Mapping[str, Any]:
+    """Return the manifest of the embeddings that this job works on."""
+    gathered = task.claim.earlier.get("gather")
+    found: Mapping[str, Any] = gathered[0]["manifest"] if gathered else task.claim.inputs["dataset"]
+    return found
+
+
+def encoder_of(task: TaskRun) -> dict[str, Any]:
+    """Return ``{"encoder": fingerprint}`` of what made the embeddings; empty where that is not known."""
+    fingerprint = manifest_of(task).get("encoder")
+    return {} if fingerprint is None else {"encoder": fingerprint}
 
 
 def evaluation_of(task: TaskRun) -> EvaluateSpec:
@@ -54,7 +67,7 @@ def part(
             None if data.group is None else data.group[labelled],
             val_share=evaluate.val_share,
             test_share=evaluate.test_share,
-            seed=int(manifest["columns"]["x"]["sha256"][:15], 16),
+            seed=int(manifest.get("source", manifest["columns"]["x"])["sha256"][:15], 16),
         )
         _check_held_out(split)
     if data.group is not None:

@@ -11,7 +11,7 @@ from models.evaluation.settings import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.gelda.spec import GeldaSpec, SamplerSpec
 from models.study.levels import evaluation_data, sampler_at
-from workers.pipelines.datasets import evaluation_of
+from workers.pipelines.datasets import encoder_of, evaluation_of
 from workers.pipelines.drawing import Meter, drawn_by
 from workers.pipelines.gelda_training import PreparedJob, planned_cells
 from workers.pipelines.manifest import kept_artifacts
@@ -113,5 +113,5 @@ def publish(task: TaskRun) -> Effects:
         more=kept_artifacts(evaluated.get("files", {})),
         generator=NewModel(trained["generator"], config),
         classifier=None if classifier is None else NewModel(**classifier),
-        summary={"trained_on": trained_on, **evaluated.get("summary", {})},
+        summary={"trained_on": trained_on, **encoder_of(task), **evaluated.get("summary", {})},
     )

@@ -24,7 +24,7 @@ from models.evaluation.splits import TEST, VAL
 from models.front.front import Front
 from models.front.preparation import transformed
 from models.study.levels import evaluation_data, rival_draw
-from workers.pipelines.datasets import evaluation_of
+from workers.pipelines.datasets import encoder_of, evaluation_of
 from workers.pipelines.drawing import Meter, drawn_by
 from workers.pipelines.gelda import chosen_training
 from workers.pipelines.gelda_training import PreparedJob
@@ -127,6 +127,7 @@ def _context(job: PreparedJob, trained: Mapping[str, Any]) -> Context:
                 "val_scores": [round(100 * score, 2) for score in job.prepared.scores],
             },
             "software": software(),
+            **encoder_of(job.task),
         },
     )
 
@@ -172,5 +173,6 @@ def _classifier(
         "Limits": "\n\n".join(report["caveats"]),
     }
     write_card(folder / "card.md", "Classifier", sections)
-    config = classifier.config | {"method": "head", "trained_on": result.head_arm}
+    told = {"method": "head", "trained_on": result.head_arm, **encoder_of(task)}
+    config = classifier.config | told
     return {"files": task.keep_folder(folder), "config": config}

@@ -18,11 +18,20 @@ from models.study.levels import held_out_rows
 from models.study.prepare import Prepared, Rows, prepare
 from models.study.rivals import Semantics, rival_of
 from models.study.unlabelled import posterior_of
-from workers.pipelines.datasets import evaluation_of, open_dataset, part, take, training_rows
+from workers.pipelines.datasets import (
+    encoder_of,
+    evaluation_of,
+    manifest_of,
+    open_dataset,
+    part,
+    take,
+    training_rows,
+)
 from workers.pipelines.drawing import Meter
 from workers.pipelines.training import TrainingRows, train_generator
 from workers.pipelines.vectors import (
     class_vectors,
+    encoding_models,
     foreign_models,
     subdomain_vectors,
     uploaded_head,
@@ -36,7 +45,7 @@ def prepare_job(task: TaskRun) -> Effects:
     """Part the rows, fit what all generators and heads stand on, plan a training at each layer."""
     spec = GeldaSpec.model_validate(task.claim.spec)
     data = open_dataset(task)
-    split, too_small = part(data, evaluation_of(task), task.claim.inputs["dataset"])
+    split, too_small = part(data, evaluation_of(task), manifest_of(task))
     planned_cells(spec, data, split)  # a plan at fault would else be met after all the training
     kept = _conditions(task, spec, data)
     rows = training_rows(split)
@@ -56,7 +65,7 @@ def prepare_job(task: TaskRun) -> Effects:
         "prepared": task.keep_folder(folder),
         "splits": _kept_array(task, "split.npy", split),
         "too_small": too_small,
-        "models": foreign_models(spec),
+        "models": [*encoding_models(task), *foreign_models(spec)],
         "arrays": {
             name: _kept_array(task, f"{name}.npy", array)
             for name, array in kept.items()
@@ -194,7 +203,7 @@ def _generator_effects(
 ) -> Effects:
     folder = job.task.scratch / "generator"
     generator.save(folder)
-    config = generator.config | {"models": job.result["models"]}
+    config = generator.config | {"models": job.result["models"]} | encoder_of(job.task)
     files = job.task.keep_folder(folder)
     return Effects(result={**result, "generator": files, "config": config})
 

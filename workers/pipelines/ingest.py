@@ -18,7 +18,8 @@ def ingest(task: TaskRun) -> Effects:
     manifest = decode(
         task,
         {
-            "what": "embeddings",
+            "what": "embeddings" if spec.modality == "embedding" else "raw",
+            "modality": spec.modality,
             "files": [str(task.fetch(upload["sha256"])) for upload in uploads],
             "filenames": [upload["filename"] for upload in uploads],
             "format": spec.format,
@@ -34,7 +35,7 @@ def ingest(task: TaskRun) -> Effects:
     task.progress(1.0, 1.0)
     return Effects(
         dataset={"manifest": manifest, "stats": stats},
-        summary={"rows": manifest["rows"], "dim": manifest["dim"]},
+        summary={name: manifest[name] for name in ("rows", "dim") if name in manifest},
     )
 
 

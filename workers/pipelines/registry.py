@@ -11,6 +11,12 @@ Stage = Callable[[TaskRun], Effects]
 
 ENTRY_POINTS: dict[tuple[str, str], str] = {
     ("ingest", "ingest"): "workers.pipelines.ingest:ingest",
+    ("embed", "fetch"): "workers.pipelines.embedding:fetch",
+    ("embed", "encode"): "workers.pipelines.embedding:encode",
+    ("embed", "gather"): "workers.pipelines.embedding:gather",
+    ("gelda", "fetch"): "workers.pipelines.embedding:fetch",
+    ("gelda", "encode"): "workers.pipelines.embedding:encode",
+    ("gelda", "gather"): "workers.pipelines.embedding:gather",
     ("gelda", "prepare"): "workers.pipelines.gelda_training:prepare_job",
     ("gelda", "train"): "workers.pipelines.gelda_training:train",
     ("gelda", "choose"): "workers.pipelines.gelda:choose",

@@ -35,7 +35,7 @@ def publish(task: TaskRun) -> Effects:
         config=config | {"sampler": _sampler(task).model_dump(mode="json")},
         output=_spec(task).output,
         # For a classifier that is given these rows: which rows it must not be measured on.
-        summary={"trained_on": config["trained_on"]},
+        summary={name: config[name] for name in ("trained_on", "encoder") if name in config},
     )
 
 

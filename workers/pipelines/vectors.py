@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from app.domain.text_models import ROLE, licence
 from models.classifiers.spec import UploadedHead
+from models.encoders.catalogue import available, find
 from models.errors import InputProblem
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import (
@@ -18,6 +18,7 @@ from models.semantics.spec import (
     UploadedVectors,
 )
 from workers.decoding import decode
+from workers.pipelines.datasets import encoder_of
 from workers.task import TaskRun
 
 Vectors = npt.NDArray[np.float32]
@@ -135,8 +136,22 @@ def _decoded(task: TaskRun, name: str, request: dict[str, Any]) -> dict[str, Any
     return decode(task, request | file | {"out": str(out)})
 
 
+def encoding_models(task: TaskRun) -> list[dict[str, str]]:
+    """Return the foreign model that made the embeddings, with its licence, where it is known."""
+    fingerprint = encoder_of(task).get("encoder")
+    if fingerprint is None:
+        return []
+    name = fingerprint["id"]
+    # Long after an embed job the model may be gone from this machine; its latents are not.
+    licence = available()[name].licence if name in available() else "as its source has it"
+    return [{"id": name, "role": "encoder of raw data", "licence": licence}]
+
+
 def foreign_models(spec: GeldaSpec) -> list[dict[str, str]]:
     """Return the foreign models that have a part in the spec's vectors, with their licences."""
     sources = (spec.classes, spec.subdomains)
     named = [one.model for one in sources if isinstance(one, NameVectors | DescriptionVectors)]
-    return [{"id": name, "role": ROLE, "licence": licence(name)} for name in dict.fromkeys(named)]
+    return [
+        {"id": name, "role": "text encoder of names and descriptions", "licence": find(name).licence}
+        for name in dict.fromkeys(named)
+    ]

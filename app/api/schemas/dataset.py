@@ -1,25 +1,30 @@
 """Datasets: validated, canonical, immutable rows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from app.api.schemas.base import Body, View
 from app.api.schemas.problem import ProblemView
 from app.domain.records import DatasetState
-from app.domain.specs import Columns, DatasetFormat
+from app.domain.specs import Columns, DatasetFormat, RawColumns, RawFormat, RawModality
 
 LONGEST_NAME = 200
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 UploadId = Annotated[str, Field(pattern=r"^up_[0-9a-f]{32}$")]
 
 
-class DatasetRequest(Body):
-    """Make a dataset of complete uploads."""
-
+class _Request(Body):
     upload_ids: Annotated[tuple[UploadId, ...], Field(min_length=1, max_length=1000)]
     """Complete uploads, in the order in which their rows are to follow each other."""
+
+    name: Name | None = None
+    """For people; by default the first file's name."""
+
+
+class EmbeddingDatasetRequest(_Request):
+    """Make a dataset of embeddings of complete uploads."""
 
     modality: Literal["embedding"] = "embedding"
     """What a row is."""
@@ -30,8 +35,31 @@ class DatasetRequest(Body):
     columns: Columns = Columns()
     """Which array or column holds what."""
 
-    name: Name | None = None
-    """For people; by default the first file's name."""
+
+class RawDatasetRequest(_Request):
+    """Make a dataset of images, audio clips or texts of complete uploads."""
+
+    modality: RawModality
+    """What an item is."""
+
+    format: RawFormat | None = None
+    """How the files are written; by default told by the first file's suffix."""
+
+    columns: RawColumns = RawColumns()
+    """Which field of the metadata, or column of the table, holds what."""
+
+
+def _which(body: Any) -> str:
+    """Return the tag of the request that a body is meant as."""
+    modality = body.get("modality") if isinstance(body, dict) else getattr(body, "modality", None)
+    return "raw" if modality in get_args(RawModality) else "embedding"
+
+
+DatasetRequest = Annotated[
+    Annotated[EmbeddingDatasetRequest, Tag("embedding")]
+    | Annotated[RawDatasetRequest, Tag("raw")],
+    Discriminator(_which),
+]
 
 
 class DatasetPatch(Body):

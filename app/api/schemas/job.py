@@ -24,7 +24,7 @@ class JobRequest(Body):
     """Everything random in the job follows from it."""
 
     evaluate: EvaluateSpec = EvaluateSpec()
-    """How the job measures itself; ignored by `sample`."""
+    """How the job measures itself; ignored by `sample` and `embed`."""
 
     release_if: ReleaseSpec | None = None
     """What must hold for a `gelda` job to hand out rows, generator and classifier. Where something does

@@ -121,12 +121,13 @@ class AsyncDatasets:
         *,
         name: str | None = None,
         format: str | None = None,  # noqa: A002 (the API's word)
-        columns: Mapping[str, str | bool] | None = None,
+        columns: Mapping[str, str | bool | float] | None = None,
+        modality: str = "embedding",
         progress: bool = True,
     ) -> AsyncDataset:
         """Bring data to the service and return its dataset; see `Client`'s `datasets.upload`."""
         flow = operations.upload_dataset(
-            source, name=name, form=format, columns=columns, show=progress
+            source, name=name, form=format, columns=columns, modality=modality, show=progress
         )
         return AsyncDataset(self._client, await self._client.run(flow))
 

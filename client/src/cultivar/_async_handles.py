@@ -94,6 +94,10 @@ class AsyncJob(JobView):
         """Return the synthetic rows, in memory."""
         return await self._client.run(operations.output(self.record, show=False))
 
+    async def dataset(self) -> "AsyncDataset":
+        """Return the dataset that an `embed` job makes; it may be named in a spec before it is ready."""
+        return await self._client.datasets.get(self._made("dataset"))
+
     async def generator(self) -> Model:
         """Return the trained generator; name it in a `Sample` spec to draw more."""
         return await self._client.generators.get(self._made("generator"))

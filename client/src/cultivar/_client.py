@@ -136,7 +136,8 @@ class Datasets:
         *,
         name: str | None = None,
         format: str | None = None,  # noqa: A002 (the API's word)
-        columns: Mapping[str, str | bool] | None = None,
+        columns: Mapping[str, str | bool | float] | None = None,
+        modality: str = "embedding",
         progress: bool = True,
     ) -> Dataset:
         """Bring data to the service and return its dataset, which may be used at once.
@@ -146,15 +147,19 @@ class Datasets:
 
         Args:
             source: a file, several files whose rows follow each other, ``(x, y)``, or arrays by
-                name: ``{"x": …, "y": …, "x_test": …, "y_test": …, "classes": …}``.
+                name: ``{"x": …, "y": …, "x_test": …, "y_test": …, "classes": …}``. For raw data also
+                a folder, of class folders or with a metadata file, which is sent as one zip.
             name: for people; by default the file's name.
-            format: npz, npy, safetensors, parquet or arrow; by default told by the suffix.
+            format: npz, npy, safetensors, parquet or arrow; of raw data zip, tar, webdataset, parquet,
+                jsonl or csv. By default told by the suffix.
             columns: which array or column holds what, e.g. ``{"x": "features", "y": "target"}``;
-                with ``"unlabelled": True`` rows may have no label (None, NaN, an empty name, -1).
+                with ``"unlabelled": True`` rows may have no label (None, NaN, an empty name, -1). Of raw data
+                `label`, `item`, `subdomain` and so on, as docs/data-formats.md has it.
+            modality: embedding, image, audio or text.
             progress: show bars.
         """
         flow = operations.upload_dataset(
-            source, name=name, form=format, columns=columns, show=progress
+            source, name=name, form=format, columns=columns, modality=modality, show=progress
         )
         return Dataset(self._client, self._client.run(flow))
 

@@ -102,6 +102,11 @@ class Job(JobView):
         return self._client.run(operations.output(self.record, show=False))
 
     @property
+    def dataset(self) -> "Dataset":
+        """The dataset that an `embed` job makes; it may be named in a spec before it is ready."""
+        return self._client.datasets.get(self._made("dataset"))
+
+    @property
     def generator(self) -> Model:
         """The trained generator; name it in a `Sample` spec to draw more."""
         return self._client.generators.get(self._made("generator"))

@@ -13,6 +13,7 @@ from cultivar._constants import PAGE_LIMIT
 from cultivar._downloading import RemoteFile, download_to
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._exchange import Flow, Query, Send, Work, exchange, new_key, one_page, pages
+from cultivar._packing import as_zip
 from cultivar._output import OUTPUT_NAMES, Output, read_output
 from cultivar._progress import transfer
 from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Record, Upload
@@ -89,13 +90,17 @@ def upload_dataset(
     *,
     name: str | None,
     form: str | None,
-    columns: Mapping[str, str | bool] | None,
+    columns: Mapping[str, str | bool | float] | None,
+    modality: str,
     show: bool,
 ) -> Flow[DatasetRecord]:
-    """Bring files or arrays to the service and make a dataset of them."""
+    """Bring files, a folder or arrays to the service and make a dataset of them."""
     with contextlib.ExitStack() as stack:
         files: list[Path] = yield Work(lambda: stack.enter_context(_files(source)))
-        body: dict[str, Any] = {"format": form or format_of(files), "upload_ids": []}
+        body: dict[str, Any] = {"modality": modality, "upload_ids": []}
+        if modality == "embedding":
+            form = form or format_of(files)
+        body.update({"format": form} if form else {})
         for file in files:
             upload = yield from upload_one(file, show)
             body["upload_ids"].append(upload.id)
@@ -131,6 +136,10 @@ def _files(source: Paths | Arrays) -> Iterator[list[Path]]:
         return
     names = [source] if isinstance(source, str | os.PathLike) else list(source)
     files = [Path(name).expanduser() for name in names]
+    if len(files) == 1 and files[0].is_dir():
+        with as_zip(files[0]) as packed:
+            yield [packed]
+        return
     missing = [str(file) for file in files if not file.is_file()]
     if missing or not files:
         raise ConfigurationError(f"No such file: {', '.join(missing) or 'none was named'}")

@@ -83,7 +83,11 @@ def test_a_bad_page_is_refused(client: TestClient, query: str) -> None:
         ({"upload_ids": ["up_" + "0" * 32]}, 422, "input_not_found"),
         ({"upload_ids": ["nonsense"]}, 422, "invalid"),
         ({"format": "pickle"}, 422, "invalid"),
-        ({"modality": "image"}, 422, "invalid"),
+        ({"modality": "video"}, 422, "invalid"),
+        ({"modality": "image"}, 422, "invalid"),  # the suffix is npz
+        ({"modality": "image", "format": "jsonl"}, 422, "invalid"),
+        ({"modality": "text", "format": "jsonl", "columns": {"x": "a"}}, 422, "unknown_field"),
+        ({"columns": {"label": "a"}}, 422, "unknown_field"),
         ({"columns": {"z": "a"}}, 422, "unknown_field"),
         ({"name": ""}, 422, "invalid"),
     ],

@@ -304,12 +304,16 @@ def test_listed_models_may_be_named(
     app = create_app(settings, store=store, blobs=client.app.state.services.blobs, bell=Bell(None))
     other = TestClient(app, headers=client.headers)
     (method,) = [one for one in other.get("/v1/methods").json()["data"] if one["kind"] == "gelda"]
-    listed = [model["id"] for model in method["models"]]
-    assert listed == ["all-MiniLM-L6-v2", "owl-encoder"]
+    roles = {model["id"]: model["role"] for model in method["models"]}
+    assert list(roles)[:2] == ["all-MiniLM-L6-v2", "owl-encoder"]
+    clip, whisper = "openai/clip-vit-base-patch32", "openai/whisper-tiny"
+    assert roles[clip] == "encoder of image and text, from the hub"
     body = gelda(ready_dataset(other, store))
-    for model in listed:
+    for model in ("all-MiniLM-L6-v2", "owl-encoder", clip):
         body["spec"]["classes"] = {"source": "names", "model": model}
         submit(other, body)
+    body["spec"]["classes"] = {"source": "names", "model": whisper}
+    assert_problem(other.post("/v1/jobs", json=body), 422, "model_not_allowed")
 
 
 def test_a_generator_can_be_named_by_its_job_or_itself(client: TestClient, store: Store) -> None:

@@ -11,15 +11,22 @@ from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._handles import Dataset
 
-COLUMNS = {
+EMBEDDINGS = {
     "x": "the embeddings; by default x",
     "y": "the labels; by default y",
+    "classes": "names of the classes; by default classes",
+}
+RAW = {
+    "item": "what an item is in: by default image, audio, text, or file_name",
+    "label": "the labels of raw data; by default label, or the folder's name",
+}
+COLUMNS = {
     "split": "train, val or test",
     "id": "your identifier of a row",
     "subdomain": "language, site, season …",
     "group": "what must stay together: speaker, patient …",
-    "classes": "names of the classes; by default classes",
 }
+MODALITIES = ("embedding", "image", "audio", "text")
 
 
 def add_to(commands: Any) -> None:
@@ -27,13 +34,27 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(command=_list)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
     upload = verbs.add_parser("upload", help="bring a file (or several, in order) to the service")
-    upload.add_argument("files", nargs="+", metavar="FILE", help="npz, npy, safetensors, parquet …")
+    upload.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="npz, npy, safetensors, parquet …; raw: a folder, zip, tar, parquet, jsonl, csv",
+    )
+    upload.add_argument(
+        "--modality", choices=MODALITIES, default="embedding", help="what a row is (embedding)"
+    )
     upload.add_argument("--name", help="for people; by default the file's name")
     upload.add_argument("--format", help="by default told by the suffix")
-    for column, holds in COLUMNS.items():
+    for column, holds in (EMBEDDINGS | RAW | COLUMNS).items():
         upload.add_argument(f"--{column}", metavar="COLUMN", help=f"array or column of {holds}")
     upload.add_argument(
         "--unlabelled", action="store_true", help="rows may have no label: null, NaN, empty or -1"
+    )
+    upload.add_argument(
+        "--max-bad-share",
+        type=float,
+        metavar="SHARE",
+        help="raw: share of items at fault up to which the rest is taken (0.1)",
     )
     upload.add_argument("--detach", action="store_true", help="do not wait until it is ready")
     upload.set_defaults(command=_upload)
@@ -44,9 +65,11 @@ def add_to(commands: Any) -> None:
     shown.set_defaults(command=_show)
 
 
-def columns_of(arguments: argparse.Namespace) -> dict[str, str | bool]:
+def columns_of(arguments: argparse.Namespace) -> dict[str, str | bool | float]:
+    """Return what was said of columns; the service refuses what the modality does not have."""
+    names = (*EMBEDDINGS, *RAW, *COLUMNS, "unlabelled", "max_bad_share")
     given = vars(arguments)
-    return {name: given[name] for name in (*COLUMNS, "unlabelled") if given.get(name)}
+    return {name: given[name] for name in names if given.get(name) not in (None, False)}
 
 
 def _upload(client: Client, arguments: argparse.Namespace) -> None:
@@ -55,6 +78,7 @@ def _upload(client: Client, arguments: argparse.Namespace) -> None:
         name=arguments.name,
         format=arguments.format,
         columns=columns_of(arguments) or None,
+        modality=arguments.modality,
     )
     if not arguments.detach:
         dataset.wait()
@@ -81,7 +105,9 @@ def _show(client: Client, arguments: argparse.Namespace) -> None:
         rows, classes = _size(dataset)
         bare = dataset.manifest.get("unlabelled")
         without = f", {bare} without a label" if bare else ""
-        console.print(f"{rows} rows × {dataset.manifest.get('dim')}, {classes} classes{without}")
+        dim = dataset.manifest.get("dim")
+        what = f"rows × {dim}" if dim else f"items of {dataset.record.modality}"
+        console.print(f"{rows} {what}, {classes} classes{without}")
         counts = Table("class", "rows", box=box.SIMPLE_HEAD)
         for name, count in dict(dataset.manifest.get("class_counts", {})).items():
             counts.add_row(str(name), str(count))

@@ -1,10 +1,11 @@
-"""What a job is to do: `Gelda`, `Sample`, `Classifier`, and the parts they are made of."""
+"""What a job is to do: `Gelda`, `Sample`, `Classifier`, `Embed`, and the parts they are made of."""
 
 from cultivar.specs._generated import (
     AdapterSpec,
     CellCount,
     DenoiserSpec,
     DescriptionVectors,
+    EncoderSpec,
     EvaluateSpec,
     HeadSpec,
     LatentSpec,
@@ -21,7 +22,7 @@ from cultivar.specs._generated import (
     UploadedHead,
     UploadedVectors,
 )
-from cultivar.specs._requests import Classifier, Gelda, Sample, Spec, parse
+from cultivar.specs._requests import Classifier, Embed, Gelda, Sample, Spec, parse
 
 __all__ = [
     "AdapterSpec",
@@ -29,6 +30,8 @@ __all__ = [
     "Classifier",
     "DenoiserSpec",
     "DescriptionVectors",
+    "Embed",
+    "EncoderSpec",
     "EvaluateSpec",
     "Gelda",
     "HeadSpec",

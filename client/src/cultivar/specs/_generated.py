@@ -120,6 +120,53 @@ class ClassifierSpec(Part):
     """The head and its training."""
 
 
+class EncoderSpec(Part):
+    """A frozen foundation model, and where and how its vectors are taken."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    """A model that the service has, by its name: one from `GET /v1/methods`, never a path or an
+    address.
+    """
+
+    layer: (
+        Annotated[int, Field(ge=-1000, le=1000)]
+        | Annotated[str, Field(min_length=1, max_length=200, pattern="^\\w+(\\.\\w+)*$")]
+        | None
+    ) = None
+    """A hidden layer: 0 is what goes into the first block (the embeddings), 1 what the first
+    block gives, -1 the last; or a module by its dotted name, as in ``encoder.layers.3``. By
+    default the model's own output.
+    """
+
+    pooling: Literal["auto", "pooler", "projection", "cls", "mean"] = "auto"
+    """How tokens become one vector. `cls`: the first token; `mean`: over all tokens or places
+    that are not padding; `pooler`: the model's own; `projection`: into the space that images
+    and texts share. `auto` takes what the family of models is used with. At a hidden layer
+    `cls` and `mean` alone.
+    """
+
+    batch_rows: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Rows through the model at once; changes no vector by more than rounding."""
+
+    max_seconds: Annotated[float, Field(le=600, gt=0)] = 30.0
+    """Longer recordings are cut to this many seconds; Whisper reads no more than 30 anyway."""
+
+    max_tokens: Annotated[int, Field(ge=2, le=8192)] = 256
+    """Longer texts are cut to this many tokens, or to what the model can read, if that is less."""
+
+
+class EmbedSpec(Part):
+    """Turn a dataset of images, recordings or texts into one of embeddings."""
+
+    kind: Literal["embed"] = "embed"
+
+    dataset: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")]
+    """Id of a ready dataset of images, audio or text."""
+
+    encoder: EncoderSpec
+    """The model that reads it."""
+
+
 class EvaluateSpec(Part):
     """Heads on real, on real + synthetic and on the controls; tuned on `val`, reported on
     `test`.
@@ -471,7 +518,12 @@ class GeldaSpec(Part):
     kind: Literal["gelda"] = "gelda"
 
     dataset: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")]
-    """An embedding dataset; it may still be in the making."""
+    """A dataset of embeddings, or of raw data and then with an `encoder`; it may still be in the
+    making.
+    """
+
+    encoder: EncoderSpec | None = None
+    """The frozen foundation model that makes embeddings of raw data, as this job's first stages."""
 
     preparation: Annotated[tuple[PreparationSpec, ...], Field(min_length=1, max_length=8)] = (
         PreparationSpec(),

@@ -8,6 +8,7 @@ from cultivar.specs._base import Part
 from cultivar.specs._generated import (
     CellCount,
     ClassifierSpec,
+    EmbedSpec,
     EvaluateSpec,
     GeldaSpec,
     PlanSpec,
@@ -82,10 +83,15 @@ class Classifier(Evaluated, ClassifierSpec):
     """Train a head on a dataset, with the outputs of augmentation jobs mixed in."""
 
 
-Spec = Gelda | Sample | Classifier
+class Embed(Request, EmbedSpec):
+    """Make a dataset of embeddings of a raw one, with a frozen foundation model."""
 
-KINDS: dict[str, type[Gelda] | type[Sample] | type[Classifier]] = {
+
+Spec = Gelda | Sample | Classifier | Embed
+
+KINDS: dict[str, type[Spec]] = {
     "classifier": Classifier,
+    "embed": Embed,
     "gelda": Gelda,
     "sample": Sample,
 }

@@ -1,0 +1,64 @@
+"""Which foundation models a spec may name: the allow-list, as the API can know it without loading any."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.api.schemas.method import ModelInfo
+from app.domain.problems import Invalid
+from app.domain.specs import EmbedSpec, RequestedSpec
+from app.settings import Settings
+from models.encoders.allowed import ALLOWED
+from models.gelda.spec import GeldaSpec
+from models.semantics.spec import DescriptionVectors, NameVectors
+
+PACKAGED = "all-MiniLM-L6-v2"
+_OF_ITS_FOLDER = "as in its folder"
+
+
+def encoders(settings: Settings) -> list[ModelInfo]:
+    """Return what may be named: the packaged text encoder, the operator's folders, what can be pulled."""
+    folders = filter(None, settings.models.split(os.pathsep))
+    own = {path.parent.name for folder in folders for path in Path(folder).glob("*/config.json")}
+    listed = [ModelInfo(id=PACKAGED, role="encoder of text", licence="Apache-2.0")]
+    for name in sorted(own - {PACKAGED}):
+        listed.append(ModelInfo(id=name, role="encoder", licence=_OF_ITS_FOLDER))
+    for one in ALLOWED.values():
+        if one.id not in own:
+            role = f"encoder of {' and '.join(one.modalities)}, from the hub"
+            listed.append(ModelInfo(id=one.id, role=role, licence=one.licence))
+    return listed
+
+
+def _of_text(settings: Settings) -> list[str]:
+    """Return what may make vectors of names; what an operator's folder reads is seen when it is used."""
+    return [
+        one.id
+        for one in encoders(settings)
+        if one.id not in ALLOWED or "text" in ALLOWED[one.id].modalities
+    ]
+
+
+def check_models(settings: Settings, spec: RequestedSpec) -> None:
+    """Refuse a model that is not on the list; a name is never taken for a path or an address.
+
+    Raises:
+        Invalid: ``model_not_allowed``.
+    """
+    for field, model, allowed in _named(settings, spec):
+        if model not in allowed:
+            raise Invalid(
+                f"This model is not on the service's list: {', '.join(allowed)}.",
+                code="model_not_allowed",
+                param=f"spec.{field}.model",
+            )
+
+
+def _named(settings: Settings, spec: RequestedSpec) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the field, the model it names, and those it may name."""
+    if isinstance(spec, EmbedSpec | GeldaSpec) and spec.encoder is not None:
+        yield "encoder", spec.encoder.model, [one.id for one in encoders(settings)]
+    if isinstance(spec, GeldaSpec):
+        for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
+            if isinstance(source, NameVectors | DescriptionVectors):
+                yield field, source.model, _of_text(settings)

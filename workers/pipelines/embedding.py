@@ -1,0 +1,142 @@
+"""Raw items to embeddings: `embed` jobs, and the first stages of a `gelda` job on raw data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from app.domain.tasks import Effects, NewTask
+from models.encoders.allowed import Modality
+from models.encoders.catalogue import Found, find
+from models.encoders.encode import Encoder
+from models.encoders.spec import EncoderSpec
+from models.errors import InputProblem
+from models.raw.audio import decode_audio
+from models.raw.dataset import RawDataset
+from models.raw.image import decode_image
+from workers.task import TaskRun
+
+SHARD_ITEMS = {"image": 2048, "audio": 256, "text": 8192}
+"""Items a task: what one core does in minutes, so that a killed worker loses no more than that."""
+
+DECODE = {"image": decode_image, "audio": decode_audio, "text": None}
+"""From the bytes of an item to what an encoder reads. They were decoded in full once, by ingest, in a
+process with limits: what could harm has harmed that one."""
+
+RAW_COLUMNS = ("items", "offsets", "thumbnails")
+
+
+def fetch(task: TaskRun) -> Effects:
+    """See that the model is at hand, and cut the dataset into shards."""
+    spec, manifest = _encoder_spec(task), task.claim.inputs["dataset"]
+    found = _at_hand(task, spec.model)
+    rows, shard = manifest["rows"], SHARD_ITEMS[manifest["modality"]]
+    plan = tuple(
+        NewTask("encode", number, {"start": start, "stop": min(start + shard, rows)})
+        for number, start in enumerate(range(0, rows, shard))
+    )
+    return Effects(result={"revision": found.revision}, plan=plan)
+
+
+def encode(task: TaskRun) -> Effects:
+    """Embed one shard."""
+    manifest, payload = task.claim.inputs["dataset"], task.claim.payload
+    data = open_raw(task, manifest)
+    encoder = _encoder(task, manifest["modality"])
+    x = encoder.encode(
+        data,
+        range(payload["start"], payload["stop"]),
+        decode=DECODE[manifest["modality"]],
+        on_progress=task.progress,
+        should_stop=task.should_stop,
+    )
+    broken = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(broken):
+        raise InputProblem(
+            "non_finite_values",
+            f"The encoder makes values that are not finite of row {payload['start'] + broken[0]}"
+            f"{f' and of {len(broken) - 1} more' if len(broken) > 1 else ''}.",
+            "encoder",
+        )
+    path = task.scratch / "vectors.npy"
+    np.save(path, x, allow_pickle=False)
+    blob = task.keep(path)
+    return Effects(
+        result={"sha256": blob.sha256, "bytes": blob.bytes, "encoder": encoder.fingerprint},
+        counts={"embedded": len(x)},
+    )
+
+
+def gather(task: TaskRun) -> Effects:
+    """Put the shards together: an embedding dataset of the same rows."""
+    shards = task.claim.earlier["encode"]
+    manifest = _embedded(task, task.claim.inputs["dataset"], shards)
+    if task.claim.kind != "embed":
+        return Effects(result={"manifest": manifest})
+    stats = {name: manifest[name] for name in ("rows", "dim", "dtype", "splits", "class_counts")}
+    told = {"rows": manifest["rows"], "dim": manifest["dim"], "encoder": manifest["encoder"]}
+    return Effects(dataset={"manifest": manifest, "stats": stats}, summary=told)
+
+
+def open_raw(task: TaskRun, manifest: Mapping[str, Any]) -> RawDataset:
+    """Return a raw dataset, memory-mapped."""
+    files = {name: task.fetch(column["sha256"]) for name, column in manifest["columns"].items()}
+    return RawDataset.open(manifest, files)
+
+
+def _embedded(
+    task: TaskRun, source: Mapping[str, Any], shards: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the manifest of the embeddings: the source's rows, with x in place of the items."""
+    if any(shard["encoder"] != shards[0]["encoder"] for shard in shards):
+        raise InputProblem(
+            "encoder_mismatch",
+            "The model's files have changed while the job ran: its shards are of different encoders.",
+            "encoder.model",
+        )
+    parts = [
+        np.load(task.fetch(shard["sha256"]), mmap_mode="r", allow_pickle=False) for shard in shards
+    ]
+    rows, dim = source["rows"], parts[0].shape[1]
+    path = task.scratch / "x.npy"
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, dim))
+    start = 0
+    for part in parts:
+        x[start : start + len(part)] = part
+        start += len(part)
+        task.progress(start, rows)
+        task.stop_here()
+    x.flush()
+    blob = task.keep(path)
+    columns = {name: one for name, one in source["columns"].items() if name not in RAW_COLUMNS}
+    columns["x"] = {"file": "x.npy", "sha256": blob.sha256, "bytes": blob.bytes}
+    return {
+        **source,
+        "modality": "embedding",
+        "dim": dim,
+        "dtype": "float32",
+        "columns": columns,
+        "encoder": shards[0]["encoder"],
+        # Rows are parted by what they are, whichever encoder looks at them.
+        "source": {"modality": source["modality"], "sha256": source["columns"]["items"]["sha256"]},
+    }
+
+
+def _encoder(task: TaskRun, modality: Modality) -> Encoder:
+    """Return the encoder, which stays loaded for the tasks that follow."""
+    spec = _encoder_spec(task)
+    spec = spec.model_copy(update={"batch_rows": task.batch(spec.batch_rows)})
+    found, device = _at_hand(task, spec.model), task.device
+    key = ("encoder", found.revision, modality, device, spec.model_dump_json())
+    return task.shelf.get(key, lambda: Encoder.load(found, spec, device, modality=modality))
+
+
+def _at_hand(task: TaskRun, model: str) -> Found:
+    """Return a model, downloaded if need be: another worker's machine may have it, and this one not."""
+    if task.settings.model_downloads and may_be_pulled(model):
+        pull(model, on_progress=task.progress, should_stop=task.should_stop)
+    return find(model)
+
+
+def _encoder_spec(task: TaskRun) -> EncoderSpec:
+    return EncoderSpec.model_validate(task.claim.spec["encoder"])
