@@ -9,7 +9,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(work: Callable[[T], R], todo: Iterable[T], *, threads: int, most: int) -> Generator[R, None, None]:
+def ahead(
+    work: Callable[[T], R], todo: Iterable[T], *, threads: int, most: int
+) -> Generator[R, None, None]:
     """Yield ``work`` of each in order; at most ``most`` are begun and not yet taken.
 
     An exception of `work` is raised where its result would have been taken. Closing the iterator

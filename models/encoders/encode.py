@@ -230,7 +230,8 @@ def _run(
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         if place is None:
-            output = loaded.model(**batch.inputs)
+            model = loaded.model if pooling == "projection" else loaded.trunk
+            output = model(**batch.inputs)
             return pooled_output(output, batch.mask, pooling)
         states = states_at(loaded.model, batch.inputs, place)
         return None if states is None else pooled_states(states, batch.mask, pooling)

@@ -34,6 +34,13 @@ class Loaded:
     tower: Tower
     has_pooler: bool
 
+    @property
+    def trunk(self) -> nn.Module:
+        """The model without a projection on top, which hides the pooler's output."""
+        name = (self.tower.config or "").replace("config", "model")
+        trunk: nn.Module = getattr(self.model, name, self.model) if name else self.model
+        return trunk
+
 
 def tower_for(found: Found, modality: Modality | None, param: str) -> Tower:
     """Return the tower that reads ``modality``; None: the one that the model is for.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from huggingface_hub import constants
 from PIL import Image
 from transformers.utils import logging
 
@@ -23,6 +24,14 @@ class Items(list[bytes]):
 
     def item(self, row: int) -> bytes:
         return self[row]
+
+
+@pytest.fixture(autouse=True)
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub: what this machine has pulled is no part of a test."""
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +57,11 @@ def load(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 @pytest.fixture(scope="session")
 def pictures() -> Items:
-    """35 PNGs of noise, of sizes that differ."""
+    """35 PNGs of 4 × 4 coloured squares, of sizes that differ."""
     rng = np.random.default_rng(0)
-    shapes = rng.integers(20, 60, (35, 2))
-    return Items(_png(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes)
+    squares = rng.integers(0, 256, (35, 4, 4, 3), dtype=np.uint8)
+    sizes = rng.integers(20, 60, (35, 2)).tolist()
+    return Items(_png(colours, size) for colours, size in zip(squares, sizes, strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +111,9 @@ def vectors(items: dict[str, Items]) -> Callable[..., np.ndarray]:
     return encoded
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _png(colours: np.ndarray, size: tuple[int, int]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(colours).resize(size, Image.Resampling.NEAREST).save(file, "PNG")
     return file.getvalue()
 
 

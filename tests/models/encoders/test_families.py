@@ -43,19 +43,23 @@ def plain_images(name: str, folder: Path, items: Items) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def plain_recording(name: str, folder: Path, sound: np.ndarray) -> torch.Tensor:
-    """One recording alone, without any padding but what the family pads by design."""
+def plain_recordings(name: str, folder: Path, items: Items) -> torch.Tensor:
+    """Each recording alone, without any padding but what the family pads by design."""
     extractor = tf.AutoFeatureExtractor.from_pretrained(folder)
     model: Any = tf.AutoModel.from_pretrained(folder).eval()
-    inputs = extractor(sound, sampling_rate=tiny.RATE, return_tensors="pt")
-    match name:
-        case "whisper":
-            states = model.get_encoder()(inputs["input_features"]).last_hidden_state
-            frames = int(np.ceil(np.ceil(len(sound) / extractor.hop_length) / 2))
-            return states[:, :frames].mean(dim=1)
-        case "ast":
-            return model(**inputs).pooler_output
-    return model(inputs["input_values"]).last_hidden_state.mean(dim=1)
+    pooled = []
+    for sound in sounds(items):
+        inputs = extractor(sound, sampling_rate=tiny.RATE, return_tensors="pt")
+        match name:
+            case "whisper":
+                states = model.get_encoder()(inputs["input_features"]).last_hidden_state
+                frames = int(np.ceil(np.ceil(len(sound) / extractor.hop_length) / 2))
+                pooled.append(states[:, :frames].mean(dim=1))
+            case "ast":
+                pooled.append(model(**inputs).pooler_output)
+            case _:
+                pooled.append(model(inputs["input_values"]).last_hidden_state.mean(dim=1))
+    return torch.cat(pooled)
 
 
 @torch.inference_mode()
@@ -102,8 +106,7 @@ def test_recordings_of_any_length_have_the_vectors_of_plain_code(
     name: str, batch_rows: int, load: Load, vectors: Vectors, recordings: Items, tiny_models: Path
 ) -> None:
     found = vectors(load(name, batch_rows=batch_rows))
-    alone = [plain_recording(name, tiny_models / name, sound) for sound in sounds(recordings)]
-    near(found, torch.cat(alone))
+    near(found, plain_recordings(name, tiny_models / name, recordings))
 
 
 @torch.inference_mode()
