@@ -1,5 +1,6 @@
 """The Hugging Face cache on this machine: where a pulled model lies."""
 
+import os
 from pathlib import Path
 
 PULLED = "cultivar"
@@ -22,7 +23,7 @@ def cached(model: str, revision: str | None = None) -> Path | None:
             program fetched it.
     """
     store = store_of(model)
-    commit = revision or _ref(store, PULLED) or _ref(store, "main")
+    commit = revision or recorded(model) or _ref(store, "main")
     if commit is None:
         return None
     snapshot = store / "snapshots" / commit
@@ -32,3 +33,17 @@ def cached(model: str, revision: str | None = None) -> Path | None:
 def _ref(store: Path, name: str) -> str | None:
     path = store / "refs" / name
     return path.read_text("ascii").strip() if path.is_file() else None
+
+
+def recorded(model: str) -> str | None:
+    """Return the commit of ``model`` that was pulled, or None."""
+    return _ref(store_of(model), PULLED)
+
+
+def record(model: str, commit: str) -> None:
+    """Write down that ``commit`` of ``model`` is the one that was pulled, whole."""
+    path = store_of(model) / "refs" / PULLED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{PULLED}.{os.getpid()}")
+    partial.write_text(commit, "ascii")
+    partial.replace(path)

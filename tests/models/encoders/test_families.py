@@ -9,6 +9,9 @@ import pytest
 import torch
 import transformers as tf
 
+from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.encode import Encoder
+from models.encoders.spec import EncoderSpec
 from tests.models.encoders import tiny
 from tests.models.encoders.conftest import Items, Load, decode_audio, decode_image
 
@@ -146,3 +149,22 @@ def test_an_image_processor_s_model_of_no_listed_family_is_read_by_its_pooler(
     with torch.inference_mode():
         pooled = model(**image_inputs(folder, pictures)).pooler_output.flatten(1)
     near(vectors(load("resnet")), pooled)
+
+
+EVALUATION_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+MOBILENET = "mobilenetv2-imagenet"
+
+
+@pytest.mark.skipif(not (EVALUATION_DATA / MOBILENET).is_dir(), reason=f"{MOBILENET} is not here")
+@pytest.mark.parametrize("batch_rows", [1, 32])
+@torch.inference_mode()
+def test_an_imagenet_model_s_folder_gives_the_vectors_of_plain_code(
+    batch_rows: int, pictures: Items, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(EVALUATION_DATA))
+    found = find(MOBILENET)
+    assert (found.licence, found.modalities) == ("apache-2.0", ("image",))
+    encoder = Encoder.load(found, EncoderSpec(model=MOBILENET, batch_rows=batch_rows))
+    vectors = encoder.encode(pictures, range(35), decode=decode_image)
+    model: Any = tf.AutoModel.from_pretrained(found.path).eval()
+    near(vectors, model(**image_inputs(found.path, pictures)).pooler_output)

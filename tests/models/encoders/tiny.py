@@ -14,7 +14,7 @@ VISION = {
 TEXT = {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
     "vocab_size": 64, "max_position_embeddings": 16, "pad_token_id": 0, "bos_token_id": 1,
-    "eos_token_id": 2,
+    "eos_token_id": 40,
 }  # fmt: skip
 WAVE = {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -110,12 +110,12 @@ def sentences(folder: Path) -> None:
 
 def _tokenizer(folder: Path) -> None:
     """Write a tokenizer of single letters that begins with <s> and ends with </s>."""
-    letters = ["<pad>", "<s>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz0123456789 "]
+    letters = ["<pad>", "<s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz0123456789 ", "</s>"]
     vocabulary = {letter: number for number, letter in enumerate(letters)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 40)]
     )
     tf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=16, pad_token="<pad>", bos_token="<s>",
