@@ -33,7 +33,7 @@ def test_no_names_give_no_vectors() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["bert-base-uncased", "../../etc", "/etc", "sentence-transformers/all-MiniLM-L6-v2"]
+    "model", ["bert-base-uncased", "../../etc", "/etc", "a/../all-MiniLM-L6-v2"]
 )
 def test_models_off_the_list_are_refused(model: str) -> None:
     with pytest.raises(InputProblem, match=PACKAGED) as caught:
@@ -49,3 +49,26 @@ def test_folders_with_local_models_join_the_list(
     monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
     assert set(available_models()) == {PACKAGED, "mine"}
     np.testing.assert_array_equal(encode_names(["oak"], model="mine"), encode_names(["oak"]))
+
+
+def test_names_go_through_the_text_tower_of_an_image_text_model(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tiny_models))
+    assert {"clip", "siglip", "sentences", PACKAGED} == set(available_models())
+    v = encode_names(["oak", "ash"], "a {}", "clip")
+    assert v.shape == (2, 12)
+    np.testing.assert_allclose(np.linalg.norm(v, axis=1), 1, atol=1e-5)
+    assert not np.allclose(v[0], v[1], atol=1e-3)
+
+
+def test_a_model_of_images_alone_is_refused_for_names(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tiny_models))
+    with pytest.raises(InputProblem, match="reads image, the data is text") as caught:
+        encode_names(["oak"], model="vit", param="subdomains.model")
+    assert (caught.value.code, caught.value.param) == (
+        "encoder_modality_mismatch",
+        "subdomains.model",
+    )
