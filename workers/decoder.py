@@ -53,7 +53,7 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raw(request: dict[str, Any]) -> dict[str, Any]:
-    # What decodes images and sound costs a second to load, which embeddings need not wait for.
+    # Embeddings need not wait for what decodes images and sound.
     from models.raw.canonical import read_raw  # noqa: PLC0415
     from models.raw.limits import RawLimits  # noqa: PLC0415
     from models.raw.spec import RawColumns  # noqa: PLC0415

@@ -172,7 +172,7 @@ class _Reader:
         writer = self._write_items()
         arrays = {name: array[writer.rows] for name, array in arrays.items()}
         if writer.rejected:
-            where += f" ({writer.rejected.total():,} items at fault left out)"
+            where += f" (without those at fault, {writer.rejected.total():,} in all)"
             check_class_sizes(arrays["y"], arrays["split"], names["classes"], where)
         return self._finish(writer, arrays, names, ids)
 

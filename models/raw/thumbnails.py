@@ -16,13 +16,14 @@ _COLUMNS = 8
 
 
 def chosen_rows(y: npt.NDArray[np.int64]) -> list[int]:
-    """Return up to 64 rows: as many of each class, from its first on; without a label, the last."""
+    """Return up to 64 rows: as many of each class, evenly among its own; those without a label last."""
     numbers, counts = np.unique(y, return_counts=True)
     order = np.argsort(y, kind="stable")
     starts = np.cumsum(counts) - counts
     each = max(1, MOST // len(numbers))
     groups = [
-        order[start : start + min(each, count)] for start, count in zip(starts, counts, strict=True)
+        order[start + np.linspace(0, count - 1, min(each, count)).astype(np.int64)]
+        for start, count in zip(starts, counts, strict=True)
     ]
     if numbers[0] < 0:
         groups.append(groups.pop(0))
