@@ -52,6 +52,23 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _raw(request: dict[str, Any]) -> dict[str, Any]:
+    # Embeddings need not wait for what decodes images and sound.
+    from models.raw.canonical import read_raw  # noqa: PLC0415
+    from models.raw.limits import RawLimits  # noqa: PLC0415
+    from models.raw.spec import RawColumns  # noqa: PLC0415
+
+    return read_raw(
+        [Path(path) for path in request["files"]],
+        request["filenames"],
+        modality=request["modality"],
+        format=request["format"],
+        columns=RawColumns.model_validate(request["columns"]),
+        limits=RawLimits(max_array_bytes=request["max_array_bytes"]),
+        out=Path(request["out"]),
+    )
+
+
 def _vectors(request: dict[str, Any]) -> dict[str, Any]:
     """Write the vectors of one file as float32; return where, and the names of their rows."""
     (path,), (filename,) = request["files"], request["filenames"]
@@ -84,7 +101,7 @@ def _saved(path: Path, array: np.ndarray[Any, Any]) -> str:
     return str(path)
 
 
-_READERS = {"embeddings": _embeddings, "vectors": _vectors, "head": _head}
+_READERS = {"embeddings": _embeddings, "raw": _raw, "vectors": _vectors, "head": _head}
 
 
 def main(parent: int) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from models.embeddings.column import Column
+from models.embeddings.column import VectorColumn
 from models.embeddings.limits import Limits
 from models.embeddings.npy import open_data, read_header
 from models.embeddings.stored_array import StoredArray, check_claim
@@ -47,7 +47,7 @@ class ArraySource:
     def names(self) -> list[str]:
         return list(self._openers)
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> VectorColumn | None:
         opener = self._openers.get(name)
         return opener() if opener else None
 

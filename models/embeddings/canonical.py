@@ -14,7 +14,7 @@ from models.embeddings.limits import Limits
 from models.embeddings.matrix_writer import MatrixWriter
 from models.embeddings.parquet import ParquetTable
 from models.embeddings.parts import declared_classes, find_parts
-from models.embeddings.row_columns import read_splits, write_ids
+from models.embeddings.row_columns import read_ids, read_splits, write_ids
 from models.embeddings.signatures import check_signature
 from models.embeddings.spec import Columns
 from models.embeddings.statistics import statistics
@@ -126,7 +126,7 @@ class _Reader:
                 vocabulary = Vocabulary(f"{role}s", "value_missing", self._limits)
                 names[role], arrays[role] = self._encode(vocabulary, role)
         if self._parts[0].id is not None:
-            write_ids(self._parts, self._out / "ids.parquet", self._limits)
+            write_ids(read_ids(self._parts, self._limits), self._out / "ids.parquet")
         with MatrixWriter(self._out / "x.npy", dtype, self._limits) as writer:
             for part in self._parts:
                 writer.append(part.x, self._on_progress)

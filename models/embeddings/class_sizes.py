@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Part, locate
+from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Labelled, locate
 from models.embeddings.vocabulary import FROM_0
 from models.embeddings.wording import listing, show
 from models.errors import InputProblem
@@ -52,7 +52,7 @@ def check_class_sizes(
 
 
 def check_unlabelled(
-    y: npt.NDArray[np.int64], split: npt.NDArray[np.int8], parts: Sequence[Part]
+    y: npt.NDArray[np.int64], split: npt.NDArray[np.int8], parts: Sequence[Labelled]
 ) -> None:
     """Refuse rows that nothing can be told by: in `val` or `test`, and without a label.
 

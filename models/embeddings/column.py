@@ -39,6 +39,10 @@ class Column(Protocol):
             InputProblem: when it is not one-dimensional, or its bytes are not what was declared.
         """
 
+
+class VectorColumn(Column, Protocol):
+    """A column whose rows may also be read as embeddings."""
+
     def dtype(self) -> np.dtype[np.floating]:
         """Return the float type in which ``vectors`` yields.
 
@@ -63,7 +67,7 @@ class Source(Protocol):
     def names(self) -> list[str]:
         """Return the names of its columns, in the file's order."""
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> VectorColumn | None:
         """Return a column, or None where there is none of that name."""
 
     def class_names(self, name: str) -> list[str] | None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.embeddings.array_files import Upload, open_npz
-from models.embeddings.column import Column, Source
+from models.embeddings.column import Source, VectorColumn
 from models.embeddings.limits import Limits
 from models.embeddings.signatures import check_signature
 from models.embeddings.wording import listing, show
@@ -79,7 +79,7 @@ def read_head(
     return head if order is None else LinearHead(head.weight[order], head.bias[order])
 
 
-def _column(source: Source, name: str, param: str) -> Column:
+def _column(source: Source, name: str, param: str) -> VectorColumn:
     column = source.column(name)
     if column is None:
         raise InputProblem(
@@ -103,7 +103,7 @@ def _order(names: Sequence[str], classes: Sequence[str], where: str, param: str)
     return [row[name] for name in classes]
 
 
-def _weight(column: Column, rows: int, dim: int, param: str) -> Array:
+def _weight(column: VectorColumn, rows: int, dim: int, param: str) -> Array:
     with np.errstate(over="ignore"):  # what overflows float32 is told by the caller
         blocks = [block.astype(np.float32) for block in column.vectors()]
     found = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
@@ -118,7 +118,7 @@ def _weight(column: Column, rows: int, dim: int, param: str) -> Array:
     return found
 
 
-def _bias(column: Column, rows: int, param: str) -> Array:
+def _bias(column: VectorColumn, rows: int, param: str) -> Array:
     if column.kind not in ("real", "integer") or column.rows != rows:
         raise InputProblem(
             "head_mismatch",

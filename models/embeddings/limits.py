@@ -17,6 +17,7 @@ class Limits:
         max_dim: values of one embedding.
         max_names: distinct classes, and distinct subdomains.
         max_entries: entries of one archive, tensors of one safetensors file.
+        max_directory: bytes of one zip archive's directory.
         max_ratio: decoded bytes for each stored one; beyond ``ratio_floor`` decoded bytes only, as
             a sorted column of labels is small whatever its ratio.
         ratio_floor: decoded bytes that are taken whatever their ratio.
@@ -29,6 +30,7 @@ class Limits:
     max_dim: int = 65_536
     max_names: int = 50_000
     max_entries: int = 1_000
+    max_directory: int = 4 * MiB
     max_ratio: int = 200
     ratio_floor: int = 64 * MiB
     max_text: int = 500

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from models.embeddings.column import Column, Vectors
+from models.embeddings.column import VectorColumn, Vectors
 from models.embeddings.digests import Digests
 from models.embeddings.limits import Limits
 from models.embeddings.wording import SHOWN_ROWS, row_listing, size
@@ -29,7 +29,7 @@ class MatrixWriter:
         self.dim: int | None = None
         self.rows = 0
         self.digests = Digests()
-        self._first: Column | None = None
+        self._first: VectorColumn | None = None
         self._limits = limits
         self._file = path.open("wb")
         self._file.write(b" " * _HEADER_BYTES)
@@ -50,7 +50,7 @@ class MatrixWriter:
         finally:
             self._file.close()
 
-    def append(self, column: Column, on_progress: Callable[[int], None]) -> None:
+    def append(self, column: VectorColumn, on_progress: Callable[[int], None]) -> None:
         """Write all of a column's embeddings; progress is rows in all so far.
 
         Raises:
@@ -74,7 +74,7 @@ class MatrixWriter:
             raise found.problem()
         self.rows += rows
 
-    def _write(self, values: Vectors, column: Column) -> None:
+    def _write(self, values: Vectors, column: VectorColumn) -> None:
         data = values.view(np.uint8).reshape(-1).data
         if self._file.tell() + len(data) > self._limits.max_array_bytes + _HEADER_BYTES:
             raise InputProblem(
@@ -86,7 +86,7 @@ class MatrixWriter:
         self.digests.extend(data[at : at + width] for at in range(0, len(data), width))
         self._file.write(data)
 
-    def _check_dim(self, column: Column, dim: int) -> None:
+    def _check_dim(self, column: VectorColumn, dim: int) -> None:
         if self.dim is None:
             self.dim, self._first = dim, column
         elif dim != self.dim and self._first is not None:
@@ -105,7 +105,7 @@ class MatrixWriter:
 class _NonFinite:
     """Collects the rows that are not finite, up to the end of the column."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: VectorColumn) -> None:
         self._column = column
         self._rows: list[int] = []
         self._what = ""

@@ -81,6 +81,11 @@ class ParquetTable:
     def list_length(self, name: str) -> float:
         return self._values(name) / max(self.rows, 1)
 
+    def rows_within(self, name: str, size: int) -> int:
+        """Return how many of a column's rows weigh about ``size`` bytes by the footer, at least 1."""
+        unpacked = sum(leaf.unpacked for leaf in self._leaves if leaf.column == name)
+        return max(1, int(size // max(1.0, unpacked / max(self.rows, 1))))
+
     def _values(self, name: str) -> int:
         return sum(leaf.values for leaf in self._leaves if leaf.column == name)
 

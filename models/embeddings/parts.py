@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from models.embeddings.column import Column, Source
+from models.embeddings.column import Column, Source, VectorColumn
 from models.embeddings.limits import Limits
 from models.embeddings.spec import Columns
 from models.embeddings.vocabulary import check_text
@@ -13,6 +13,26 @@ from models.errors import InputProblem
 
 TRAIN, VAL, TEST, UNASSIGNED = 0, 1, 2, -1
 SPLITS = {"train": TRAIN, "val": VAL, "test": TEST, "unassigned": UNASSIGNED}
+Rows = TypeVar("Rows", bound="Labelled")
+
+
+class Labelled(Protocol):
+    """Rows that stand together, and the columns that tell of each what it is.
+
+    Attributes:
+        split: what its rows are where it has no column that says so.
+    """
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def split(self) -> int: ...
+    @property
+    def y(self) -> Column: ...
+    @property
+    def splits(self) -> Column | None: ...
+    @property
+    def id(self) -> Column | None: ...
 
 
 class Part(NamedTuple):
@@ -23,12 +43,16 @@ class Part(NamedTuple):
     """
 
     split: int
-    x: Column
+    x: VectorColumn
     y: Column
     splits: Column | None
     id: Column | None
     subdomain: Column | None
     group: Column | None
+
+    @property
+    def rows(self) -> int:
+        return self.x.rows
 
 
 def find_parts(sources: Sequence[Source], columns: Columns, limits: Limits) -> list[Part]:
@@ -56,12 +80,12 @@ def find_parts(sources: Sequence[Source], columns: Columns, limits: Limits) -> l
     return parts
 
 
-def locate(parts: Sequence[Part], row: int) -> tuple[Part, int]:
+def locate(parts: Sequence[Rows], row: int) -> tuple[Rows, int]:
     """Return the part that a row of the dataset is in, and its number there."""
     for part in parts:
-        if row < part.x.rows:
+        if row < part.rows:
             return part, row
-        row -= part.x.rows
+        row -= part.rows
     raise IndexError(row)
 
 
@@ -78,7 +102,7 @@ def _parts_of(source: Source, columns: Columns) -> list[Part]:
 
 
 def _part(source: Source, columns: Columns, ending: str, split: int) -> Part:
-    def required(field: str, name: str) -> Column:
+    def required(field: str, name: str) -> VectorColumn:
         derived = _derived(name, ending)
         column = source.column(derived)
         if column is None:
@@ -148,11 +172,16 @@ def declared_classes(
             f"found {listing(sources[0].names())}.",
             "columns.classes",
         )
-    _check_names(found or [], sources[0].where, limits)
+    check_class_names(found or [], sources[0].where, limits)
     return found
 
 
-def _check_names(names: list[str], where: str, limits: Limits) -> None:
+def check_class_names(names: Sequence[str], where: str, limits: Limits) -> None:
+    """Refuse declared names that are not one for each class.
+
+    Raises:
+        InputProblem: ``bad_classes``, ``text_too_long``, ``bad_text``.
+    """
     wrong = ""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if len(names) > limits.max_names:

@@ -1,6 +1,6 @@
 """The columns that say of each row which split it is in, and what its owner calls it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from models.embeddings.digests import Digests
 from models.embeddings.limits import Limits
-from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Part, locate
+from models.embeddings.parts import SPLITS, TEST, TRAIN, UNASSIGNED, VAL, Labelled, locate
 from models.embeddings.vocabulary import FROM_0, check_text
 from models.embeddings.wording import show
 from models.errors import InputProblem
@@ -19,14 +19,14 @@ _WORDS = {**SPLITS, "validation": VAL, "": UNASSIGNED}
 _NUMBERS = {TRAIN, VAL, TEST, UNASSIGNED}
 
 
-def read_splits(part: Part) -> npt.NDArray[np.int8]:
+def read_splits(part: Labelled) -> npt.NDArray[np.int8]:
     """Return each row's split; a row that names none is left for the service to assign.
 
     Raises:
         InputProblem: ``unknown_split`` with the row.
     """
     if part.splits is None:
-        return np.full(part.x.rows, part.split, np.int8)
+        return np.full(part.rows, part.split, np.int8)
     codes: list[int] = []
     for values in part.splits.values():
         for value in values:
@@ -48,23 +48,29 @@ def _split(value: float | str) -> int | None:
     return int(value) if value in _NUMBERS else None
 
 
-def write_ids(parts: Sequence[Part], path: Path, limits: Limits) -> None:
-    """Write the callers' identifiers to Parquet, column ``id``.
+def write_ids(blocks: Iterable[Sequence[str]], path: Path) -> None:
+    """Write identifiers to Parquet, column ``id``."""
+    schema = pa.schema([pa.field("id", pa.string(), nullable=False)])
+    with pq.ParquetWriter(path, schema) as writer:
+        for texts in blocks:
+            writer.write_table(pa.table({"id": texts}, schema=schema))
+
+
+def read_ids(parts: Sequence[Labelled], limits: Limits) -> Iterator[list[str]]:
+    """Yield the callers' identifiers in blocks; that they are distinct is known with the last one.
 
     Raises:
         InputProblem: ``id_missing``, ``duplicate_id`` with both rows, ``text_too_long``, ``bad_text``.
     """
-    schema = pa.schema([pa.field("id", pa.string(), nullable=False)])
     digests = Digests()
-    with pq.ParquetWriter(path, schema) as writer:
-        for part in parts:
-            assert part.id is not None
-            before = len(digests)
-            for values in part.id.values():
-                first = len(digests) - before
-                texts = [_identifier(part, first + i, v, limits) for i, v in enumerate(values)]
-                digests.extend([text.encode() for text in texts])
-                writer.write_table(pa.table({"id": texts}, schema=schema))
+    for part in parts:
+        assert part.id is not None
+        before = len(digests)
+        for values in part.id.values():
+            first = len(digests) - before
+            texts = [_identifier(part, first + i, v, limits) for i, v in enumerate(values)]
+            digests.extend([text.encode() for text in texts])
+            yield texts
     twins = digests.first_repeat()
     if twins is not None:
         first_place, second_place = (_place(row, parts) for row in twins)
@@ -74,7 +80,7 @@ def write_ids(parts: Sequence[Part], path: Path, limits: Limits) -> None:
         )  # fmt: skip
 
 
-def _identifier(part: Part, row: int, value: float | str | None, limits: Limits) -> str:
+def _identifier(part: Labelled, row: int, value: float | str | None, limits: Limits) -> str:
     assert part.id is not None
     if value is None or value == "" or isinstance(value, float):
         found = "no id" if not isinstance(value, float) else f"{value} as its id"
@@ -88,7 +94,7 @@ def _identifier(part: Part, row: int, value: float | str | None, limits: Limits)
     return text
 
 
-def _place(row: int, parts: Sequence[Part]) -> str:
+def _place(row: int, parts: Sequence[Labelled]) -> str:
     part, number = locate(parts, row)
     assert part.id is not None
     return f"row {number} of {part.id.where}"

@@ -23,7 +23,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"MATLAB", "a MATLAB file"),
 )
-_WORDS = {
+FORMAT_WORDS = {
     "npy": "a .npy file",
     "npz": "a zip archive, as .npz files are",
     "parquet": "a Parquet file",
@@ -32,7 +32,8 @@ _WORDS = {
 }
 
 
-def _found(head: bytes) -> str:
+def found_format(head: bytes) -> str:
+    """Return the format that 16 bytes are the first of, a kind of file in words, or ``unknown``."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
@@ -52,33 +53,42 @@ def check_signature(path: Path, filename: str, expected: str) -> int:
     length = path.stat().st_size
     if length == 0:
         raise InputProblem(
-            "empty_file", f"{show(filename)} is empty (0 bytes); expected {_WORDS[expected]}.",
+            "empty_file", f"{show(filename)} is empty (0 bytes); expected {FORMAT_WORDS[expected]}.",
             filename,
         )  # fmt: skip
     with path.open("rb") as file:
         head = file.read(16)
-    found = _found(head)
+    found = found_format(head)
     # Any eight bytes may be a header's length: what is wrong with one, its own reader says.
     if found == expected or (expected == "safetensors" and head[8:9] == b"{"):
         return length
-    if found == "pickle":
-        raise InputProblem(
-            "unsafe_pickle",
-            f"{show(filename)} is a Python pickle, which can run code and is never opened; "
-            f"expected {_WORDS[expected]}.",
-            filename,
-        )
+    check_pickle(found, filename, FORMAT_WORDS[expected])
     if expected == "safetensors" and found == "unknown":
         return length
-    what = _WORDS.get(found, found)
+    what = FORMAT_WORDS.get(found, found)
     if found == "unknown":
         what = "nothing that is known here" + (" (text?)" if head.isascii() else "")
     raise InputProblem(
         "format_mismatch",
         f"{show(filename)} was sent as {expected}, but its first bytes are those of {what}; "
-        f"expected {_WORDS[expected]}.",
+        f"expected {FORMAT_WORDS[expected]}.",
         filename,
     )
+
+
+def check_pickle(found: str, filename: str, expected: str) -> None:
+    """Refuse what was found to be a pickle; ``expected`` is in words.
+
+    Raises:
+        InputProblem: ``unsafe_pickle``.
+    """
+    if found == "pickle":
+        raise InputProblem(
+            "unsafe_pickle",
+            f"{show(filename)} is a Python pickle, which can run code and is never opened; "
+            f"expected {expected}.",
+            filename,
+        )
 
 
 def one_of(path: Path, filename: str, formats: Sequence[str]) -> str:
@@ -88,15 +98,15 @@ def one_of(path: Path, filename: str, formats: Sequence[str]) -> str:
         InputProblem: ``empty_file``, ``unsafe_pickle``, ``format_mismatch``.
     """
     with path.open("rb") as file:
-        found = _found(file.read(16))
+        found = found_format(file.read(16))
     if found in formats:
         return found
     if found == "pickle" or not path.stat().st_size:
         check_signature(path, filename, formats[0])
-    what = "nothing that is known here" if found == "unknown" else _WORDS.get(found, found)
+    what = "nothing that is known here" if found == "unknown" else FORMAT_WORDS.get(found, found)
     raise InputProblem(
         "format_mismatch",
         f"{show(filename)} begins like {what}; expected "
-        f"{' or '.join(_WORDS[name] for name in formats)}.",
+        f"{' or '.join(FORMAT_WORDS[name] for name in formats)}.",
         filename,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.embeddings.array_files import Upload, open_npz
-from models.embeddings.column import Column, Source
+from models.embeddings.column import Source, VectorColumn
 from models.embeddings.limits import Limits
 from models.embeddings.parquet import ParquetTable
 from models.embeddings.signatures import one_of
@@ -56,7 +56,7 @@ def _open(upload: Upload, limits: Limits, scratch: Path) -> Source:
     return TableSource(ParquetTable(upload.path, upload.filename, limits), limits)
 
 
-def _column(source: Source, name: str, field: str) -> Column:
+def _column(source: Source, name: str, field: str) -> VectorColumn:
     column = source.column(name)
     if column is None:
         raise InputProblem(
@@ -101,7 +101,7 @@ def _names(source: Source, field: str, limits: Limits) -> tuple[list[str], str]:
     return names, column.where
 
 
-def _unit(column: Column, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
+def _unit(column: VectorColumn, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
     """Return the column's rows at length 1; a row without a direction is named."""
     if column.rows != len(names):
         raise InputProblem(

@@ -7,10 +7,11 @@ Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 to 4.3.16.
 
 import stat
 import struct
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from models.embeddings.limits import Limits, MiB
+from models.embeddings.entry_names import check_entry_name
+from models.embeddings.limits import Limits
 from models.embeddings.wording import show, size
 from models.errors import InputProblem
 
@@ -19,8 +20,7 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MAX_DIRECTORY = 4 * MiB
-_ARCHIVES = (".zip", ".npz", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_LENGTHS = struct.Struct("<3H")  # of name, extra field and comment
 STORED, DEFLATED = 0, 8
 
 
@@ -99,7 +99,7 @@ class _Reader:
                 disk, first_disk, _, count, length, start = record[4:]
         if disk or first_disk:
             self.fail("bad_archive", "it is one part of an archive in several")
-        if count > self.limits.max_entries or length > _MAX_DIRECTORY:
+        if count > self.limits.max_entries or length > self.limits.max_directory:
             self.too_many(count)
         if start + length != end:
             self.fail("bad_archive", "its directory does not end where the archive says")
@@ -113,18 +113,13 @@ class _Reader:
 
     def parse(self, data: bytes) -> list[_Listed]:
         """Return what the directory lists; its own count is not believed, its bytes are."""
+        self._count(data)  # before an object is made of any
         listed: list[_Listed] = []
         at = 0
         while at < len(data):
-            if len(listed) >= self.limits.max_entries:
-                self.too_many(len(listed) + 1)
-            if len(data) - at < _CENTRAL.size or data[at : at + 4] != b"PK\x01\x02":
-                self.fail("bad_archive", f"entry {len(listed)} of its directory is damaged")
             (_, _, _, flags, method, _, _, crc, packed, full, name, extra, comment, _, _, mode,
              header) = _CENTRAL.unpack_from(data, at)  # fmt: skip
             at += _CENTRAL.size
-            if at + name + extra + comment > len(data):
-                self.fail("bad_archive", f"entry {len(listed)} of its directory is cut off")
             raw_name = data[at : at + name]
             wide = self._zip64(data[at + name : at + name + extra], (full, packed, header))
             listed.append(
@@ -132,6 +127,19 @@ class _Reader:
             )
             at += name + extra + comment
         return listed
+
+    def _count(self, data: bytes) -> None:
+        """Refuse a directory of too many entries, or whose entries do not fill it."""
+        count, at = 0, 0
+        while at < len(data):
+            if count >= self.limits.max_entries:
+                self.too_many(count + 1)
+            if len(data) - at < _CENTRAL.size or data[at : at + 4] != b"PK\x01\x02":
+                self.fail("bad_archive", f"entry {count} of its directory is damaged")
+            at += _CENTRAL.size + sum(_LENGTHS.unpack_from(data, at + 28))
+            if at > len(data):
+                self.fail("bad_archive", f"entry {count} of its directory is cut off")
+            count += 1
 
     def _zip64(self, extra: bytes, narrow: tuple[int, int, int]) -> tuple[int, int, int]:
         """Return size, packed size and offset, from the zip64 field where 32 bits did not do."""
@@ -177,25 +185,10 @@ class _Reader:
             name = item.raw_name.decode("utf-8" if item.flags & 0x800 else "cp437")
         except UnicodeDecodeError:
             self.fail("archive_unsafe_entry", f"an entry's name is {show(item.raw_name)}")
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if (
-            not name or "\0" in name or "\\" in name or ".." in parts
-            or name.startswith("/") or name[1:2] == ":"
-        ):  # fmt: skip
-            self.fail(
-                "archive_unsafe_entry",
-                f"the entry {show(name)} points outside the archive; expected names such as 'x.npy'",
-            )
+        check_entry_name(name, self.filename)
         kind = stat.S_IFMT(item.mode)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             self.fail("archive_unsafe_entry", f"the entry {show(name)} is a link or a device")
-        if name.lower().endswith((".pkl", ".pickle")):
-            self.fail(
-                "unsafe_pickle",
-                f"the entry {show(name)} is a pickle, as in a .pt checkpoint, and is never opened",
-            )
-        if name.lower().endswith(_ARCHIVES):
-            self.fail("archive_too_large", f"{show(name)} is an archive within the archive")
         return name
 
     def _check_sizes(self, name: str, item: _Listed) -> None:
@@ -205,7 +198,7 @@ class _Reader:
             self.fail(
                 "bad_archive",
                 f"the entry {show(name)} is compressed by method {item.method}; expected stored (0) "
-                "or deflated (8), as numpy writes",
+                "or deflated (8)",
             )
         if item.method == STORED and item.packed != item.size:
             self.fail("bad_archive", f"the stored entry {show(name)} claims two sizes")
