@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longtailed_digits import write
 from PIL import Image
-from sklearn.datasets import load_digits
 
 Rows = list[dict[str, str]]
 
@@ -17,14 +17,24 @@ FEW, HELD_OUT = 10, 10
 """Paintings of each class to train on, and those to choose by; all others report."""
 
 
-def digits(out: Path) -> Path:
-    """Write scikit-learn's handwritten digits as PNG, 48 px, in class folders; return the folder."""
-    x, y = load_digits(return_X_y=True)
-    for number, (pixels, label) in enumerate(zip(x, y, strict=True)):
-        folder = out / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray((pixels.reshape(8, 8) * (255 / 16)).astype(np.uint8))
-        image.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"{number:04}.png")
+def digits(out: Path, seed: int) -> Path:
+    """Write the demo's long tail of scikit-learn's digits as PNG files of 48 px; return the folder.
+
+    Folders `train`, `val` and `test` hold a folder for each class.
+    """
+    rows = out.with_suffix(".npz")
+    write(rows, seed)
+    with np.load(rows, allow_pickle=False) as arrays:
+        names = arrays["classes"].tolist()
+        for split, suffix in (("train", ""), ("val", "_val"), ("test", "_test")):
+            for number, (pixels, label) in enumerate(
+                zip(arrays[f"x{suffix}"], arrays[f"y{suffix}"], strict=True)
+            ):
+                folder = out / split / names[label]
+                folder.mkdir(parents=True, exist_ok=True)
+                image = Image.fromarray((pixels.reshape(8, 8) * (255 / 16)).astype(np.uint8))
+                image = image.resize((48, 48), Image.Resampling.BICUBIC)
+                image.save(folder / f"{number:04}.png")
     return out
 
 

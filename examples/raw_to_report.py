@@ -4,7 +4,7 @@
     python examples/raw_to_report.py pacs --data pacs64 --model mobilenetv2-imagenet
     python examples/raw_to_report.py emodb --data emodb16k
 
-`digits`: scikit-learn's 1,797 digits as PNG files, on any machine. `pacs`: photographs, and few paintings
+`digits`: the demo's long tail of scikit-learn's digits as PNG files, on any machine. `pacs`: photographs, and few paintings
 of each class (`domain` is the subdomain); the report is on other paintings. `emodb`: recordings, split by
 speaker. `--model` is a folder of a model as transformers keeps it; without one, an encoder of random
 weights is made, which shows the way from files to report and nothing of what an encoder can do.
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 def _folder(arguments: argparse.Namespace) -> Path:
     out: Path = arguments.out / "files"
     if arguments.what == "digits":
-        return digits(out)
+        return digits(out, arguments.seed)
     if arguments.what == "pacs":
         return few_paintings(arguments.data, out, arguments.seed)
     return clips(arguments.data, out)

@@ -8,7 +8,7 @@ from app.api.schemas.method import ModelInfo
 from app.domain.problems import Invalid
 from app.domain.specs import EmbedSpec, RequestedSpec
 from app.settings import Settings
-from models.encoders.allowed import ALLOWED
+from models.encoders.allowed import ALLOWED, Allowed
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import DescriptionVectors, NameVectors
 
@@ -20,14 +20,19 @@ def encoders(settings: Settings) -> list[ModelInfo]:
     """Return what may be named: the packaged text encoder, the operator's folders, what can be pulled."""
     folders = filter(None, settings.models.split(os.pathsep))
     own = {path.parent.name for folder in folders for path in Path(folder).glob("*/config.json")}
-    listed = [ModelInfo(id=PACKAGED, role="encoder of text", licence="Apache-2.0")]
-    for name in sorted(own - {PACKAGED}):
-        listed.append(ModelInfo(id=name, role="encoder", licence=_OF_ITS_FOLDER))
-    for one in ALLOWED.values():
-        if one.id not in own:
-            role = f"encoder of {' and '.join(one.modalities)}, from the hub"
-            listed.append(ModelInfo(id=one.id, role=role, licence=one.licence))
-    return listed
+    hub = [one for one in ALLOWED.values() if one.id not in own]
+    return [
+        ModelInfo(id=PACKAGED, role="encoder of text", licence="Apache-2.0"),
+        *(
+            ModelInfo(id=name, role="encoder", licence=_OF_ITS_FOLDER)
+            for name in sorted(own - {PACKAGED})
+        ),
+        *(ModelInfo(id=one.id, role=_role(one), licence=one.licence) for one in hub),
+    ]
+
+
+def _role(model: Allowed) -> str:
+    return f"encoder of {' and '.join(model.modalities)}, from the hub"
 
 
 def _of_text(settings: Settings) -> list[str]:

@@ -140,15 +140,15 @@ def _format_of(
     body: EmbeddingDatasetRequest | RawDatasetRequest, upload: Upload
 ) -> DatasetFormat | RawFormat:
     """Return the format that is named, or told by a suffix; one that the modality comes in."""
-    raw = isinstance(body, RawDatasetRequest)
-    suffix = PurePath(upload.filename).suffix.lower()
-    told = body.format or (_RAW_BY_SUFFIX if raw else _BY_SUFFIX).get(suffix)
+    by_suffix = _RAW_BY_SUFFIX if isinstance(body, RawDatasetRequest) else _BY_SUFFIX
+    told = body.format or by_suffix.get(PurePath(upload.filename).suffix.lower())
     if told is None:
         raise Invalid(f"The suffix of {upload.filename} tells no format; name one.", param="format")
-    if raw and told not in RAW_FORMATS[body.modality]:
-        raise Invalid(
-            f"A dataset of modality {body.modality} comes as {', '.join(RAW_FORMATS[body.modality])}; "
-            f"found {told}.",
-            param="format",
-        )
+    if isinstance(body, RawDatasetRequest):
+        known = RAW_FORMATS[body.modality]
+        if told not in known:
+            raise Invalid(
+                f"A dataset of modality {body.modality} comes as {', '.join(known)}; found {told}.",
+                param="format",
+            )
     return cast("DatasetFormat | RawFormat", told)

@@ -11,9 +11,7 @@ from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec, PlanSpec
 
 
-def plan_of(
-    tx: Transaction, tenant_id: str, spec: RequestedSpec
-) -> JobPlan:
+def plan_of(tx: Transaction, tenant_id: str, spec: RequestedSpec) -> JobPlan:
     """Return the plan; ``requested`` is null while what it counts is still being made.
 
     Raises:

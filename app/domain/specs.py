@@ -12,7 +12,6 @@ from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
 from models.raw.spec import RawColumns, RawFormat
 from models.spec import Spec
 
-
 RawModality = Literal["image", "audio", "text"]
 Modality = Literal["embedding", "image", "audio", "text"]
 DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]

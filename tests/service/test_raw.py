@@ -122,9 +122,7 @@ def test_one_job_goes_from_pictures_to_a_report(service: Service, grown: Json) -
     assert generator["config"]["class_counts"]["ant"] < A_CLASS, "some are held out"
 
 
-def test_latents_of_two_encoders_do_not_mix(
-    service: Service, embedded: Json, grown: Json
-) -> None:
+def test_latents_of_two_encoders_do_not_mix(service: Service, embedded: Json, grown: Json) -> None:
     spec = {"dataset": embedded["result"]["dataset"], "mix": [grown["id"]]}
     job = service.ended(service.job(kind="classifier", **spec)["id"])
     assert (job["state"], job["error"]["code"]) == ("failed", "encoder_mismatch")

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from huggingface_hub.constants import HF_HUB_OFFLINE
 
 from app.domain.tasks import Effects, NewTask
 from models.encoders.allowed import Modality
 from models.encoders.catalogue import Found, find
 from models.encoders.encode import Encoder
+from models.encoders.pull import pull
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem
 from models.raw.audio import decode_audio
@@ -133,8 +135,8 @@ def _encoder(task: TaskRun, modality: Modality) -> Encoder:
 
 def _at_hand(task: TaskRun, model: str) -> Found:
     """Return a model, downloaded if need be: another worker's machine may have it, and this one not."""
-    if task.settings.model_downloads and may_be_pulled(model):
-        pull(model, on_progress=task.progress, should_stop=task.should_stop)
+    if task.settings.model_downloads and not HF_HUB_OFFLINE:
+        return pull(model, on_progress=task.progress)
     return find(model)
 
 

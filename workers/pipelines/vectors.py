@@ -152,6 +152,10 @@ def foreign_models(spec: GeldaSpec) -> list[dict[str, str]]:
     sources = (spec.classes, spec.subdomains)
     named = [one.model for one in sources if isinstance(one, NameVectors | DescriptionVectors)]
     return [
-        {"id": name, "role": "text encoder of names and descriptions", "licence": find(name).licence}
+        {
+            "id": name,
+            "role": "text encoder of names and descriptions",
+            "licence": find(name).licence,
+        }
         for name in dict.fromkeys(named)
     ]

@@ -56,8 +56,7 @@ def _which(body: Any) -> str:
 
 
 DatasetRequest = Annotated[
-    Annotated[EmbeddingDatasetRequest, Tag("embedding")]
-    | Annotated[RawDatasetRequest, Tag("raw")],
+    Annotated[EmbeddingDatasetRequest, Tag("embedding")] | Annotated[RawDatasetRequest, Tag("raw")],
     Discriminator(_which),
 ]
 

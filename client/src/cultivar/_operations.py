@@ -13,8 +13,8 @@ from cultivar._constants import PAGE_LIMIT
 from cultivar._downloading import RemoteFile, download_to
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._exchange import Flow, Query, Send, Work, exchange, new_key, one_page, pages
-from cultivar._packing import as_zip
 from cultivar._output import OUTPUT_NAMES, Output, read_output
+from cultivar._packing import as_zip
 from cultivar._progress import transfer
 from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Record, Upload
 from cultivar._uploading import as_npz, format_of, upload_file

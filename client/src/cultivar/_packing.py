@@ -21,7 +21,9 @@ def as_zip(folder: Path) -> Iterator[Path]:
     Raises:
         ConfigurationError: there is no file in the folder.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)
+    )
     if not files:
         raise ConfigurationError(f"There is no file in {folder}")
     with tempfile.TemporaryDirectory(prefix="cultivar-") as scratch:

@@ -126,13 +126,15 @@ def test_what_does_not_go_together_is_refused(
 @pytest.mark.parametrize("model", ["/etc/passwd", "https://x.y/z", "nobody/knows", ".."])
 def test_an_encoder_off_the_list_is_refused(client: TestClient, store: Store, model: str) -> None:
     spec = {"kind": "embed", "dataset": raw_dataset(client, store), "encoder": {"model": model}}
-    problem = assert_problem(
-        client.post("/v1/jobs", json={"spec": spec}), 422, "model_not_allowed"
-    )
+    problem = assert_problem(client.post("/v1/jobs", json={"spec": spec}), 422, "model_not_allowed")
     assert problem["param"] == "spec.encoder.model"
 
 
 def test_an_error_in_a_request_for_raw_data_names_the_field(client: TestClient) -> None:
-    body = {"upload_ids": [upload(client, name="a.zip")], "modality": "image", "columns": {"z": "a"}}
+    body = {
+        "upload_ids": [upload(client, name="a.zip")],
+        "modality": "image",
+        "columns": {"z": "a"},
+    }
     problem = assert_problem(client.post("/v1/datasets", json=body), 422, "unknown_field")
     assert problem["param"] == "columns.z"
