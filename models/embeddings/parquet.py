@@ -89,9 +89,18 @@ class ParquetTable:
     def _values(self, name: str) -> int:
         return sum(leaf.values for leaf in self._leaves if leaf.column == name)
 
-    def arrays(self, name: str, rows: int) -> Iterator[Any]:
+    def arrays(self, name: str, rows: int, *, distinct: bool = False) -> Iterator[Any]:
+        """Yield a column in validated arrays; see `models.embeddings.table.Table`.
+
+        Args:
+            name: of the column.
+            rows: of an array, at most.
+            distinct: few of a column's texts repeat. As a dictionary they would then all be held
+                until their row group ends; expanded, ``rows`` times the longest at once.
+        """
         kind = self.schema.field(name).type
-        texts = (name,) if pa.types.is_string(kind) or pa.types.is_large_string(kind) else ()
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        texts = (name,) if text and not distinct else ()
         seen, values = 0, 0
         declared = self._values(name)
         with arrow_problems("bad_parquet", self.where, self._filename), self._open(texts) as file:

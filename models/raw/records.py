@@ -37,6 +37,7 @@ class RecordTable:
         self._kind = kind
         self._limits = limits
         self._columns: dict[str, list[Any]] = {name: [] for name in wanted}
+        self._header_names: list[str] = []
         self._load()
 
     def _load(self) -> None:
@@ -54,7 +55,7 @@ class RecordTable:
                     f"{self.where} has more than {self._limits.max_rows:,} rows.",
                     self._filename,
                 )
-        self.names = list(names)
+        self.names = self._header_names or list(names)
 
     def column(self, name: str) -> ListColumn | None:
         """Return one of the wanted columns; None where the file has none of that name."""
@@ -119,7 +120,7 @@ class RecordTable:
                     first, 'a quote stands in the middle of a field; write it as "a ""b"" c"'
                 )
             if header is None:
-                header = self._header(fields, first)
+                header = self._header_names = self._header(fields, first)
             elif fields:
                 if len(fields) != len(header):
                     raise self._bad(

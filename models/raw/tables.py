@@ -16,7 +16,9 @@ from models.raw.limits import RawLimits
 from models.raw.problem import ItemProblem
 from models.raw.records import RecordTable
 
-_MOST_ROWS = 1024
+_MOST_ROWS = 16
+"""Rows at a time: a column's dictionary may have one large value stand for every row."""
+
 _MISSING = ItemProblem("item_missing", "has nothing in it (null)")
 
 
@@ -110,7 +112,7 @@ class ParquetRows:
                 "columns.item",
             )
         rows = self._table.rows_within(name, self._limits.block_bytes)
-        for array in self._table.arrays(name, min(rows, _MOST_ROWS)):
+        for array in self._table.arrays(name, min(rows, _MOST_ROWS), distinct=True):
             yield from _texts(array) if _is_text(kind) else self._bytes(array)
 
     def _bytes(self, array: Any) -> Iterator[bytes | ItemProblem]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from PIL import Image
@@ -156,5 +157,16 @@ def opened(out: Path) -> Callable[[Mapping[str, Any]], RawDataset]:
     def read(manifest: Mapping[str, Any]) -> RawDataset:
         files = {name: out / column["file"] for name, column in manifest["columns"].items()}
         return RawDataset.open(manifest, files)
+
+    return read
+
+
+@pytest.fixture
+def ids(out: Path) -> Callable[[], list[str]]:
+    """Return the identifiers of what has been read into ``out``."""
+
+    def read() -> list[str]:
+        texts: list[str] = pq.read_table(out / "ids.parquet")["id"].to_pylist()
+        return texts
 
     return read

@@ -4,11 +4,11 @@ import struct
 
 import numpy as np
 import pytest
-from tests.models.raw.conftest import clip, sound
 
 from models.raw.audio import SILENCE, decode_audio, inspect_audio
 from models.raw.limits import RawLimits
 from models.raw.problem import ItemProblem
+from tests.models.raw.conftest import clip, sound
 
 KINDS = [
     ("WAV", "PCM_16", "WAV"), ("WAV", "FLOAT", "WAV"), ("WAVEX", "PCM_24", "WAV"), ("FLAC", "PCM_16", "FLAC"),

@@ -8,9 +8,9 @@ import time
 import zipfile
 
 import pytest
-from tests.models.raw.conftest import png, tar_bytes
 
 from models.raw.limits import MiB, RawLimits
+from tests.models.raw.conftest import png, tar_bytes
 
 OUTSIDE = ["../x.png", "a/../../b.png", "/etc/x.png", "..\\x.png", "C:\\x.png"]
 

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.models.raw.conftest import clip, encoded, picture, png, sound
 
 WHOLE = encoded(picture(99, size=(32, 32)))

@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from tests.models.raw.conftest import encoded, picture, png
 from PIL import Image
 
 from models.raw.image import decode_image, inspect_image
 from models.raw.limits import RawLimits
 from models.raw.problem import ItemProblem
+from tests.models.raw.conftest import encoded, picture, png
 
 
 def code(data, **limits):

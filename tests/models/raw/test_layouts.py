@@ -5,6 +5,7 @@ import gzip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from tests.models.raw.conftest import folders, png, tar_bytes
 
 SPLIT_FOLDERS = {
@@ -15,11 +16,6 @@ SPLIT_FOLDERS = {
 
 def numbered(names):
     return {name: png(number) for number, name in enumerate(names)}
-
-
-@pytest.fixture
-def ids(out):
-    return lambda: pq.read_table(out / "ids.parquet")["id"].to_pylist()
 
 
 @pytest.fixture(params=["zip", "tar", "tar.gz"])
