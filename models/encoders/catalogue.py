@@ -95,7 +95,7 @@ def available() -> dict[str, Found]:
     """
     found: dict[str, Found] = {}
     for name, path, commit in _places():
-        if name not in found and (one := _look(name, path, commit)) is not None:
+        if name not in found and (one := look(name, path, commit)) is not None:
             found[name] = one
     return found
 
@@ -150,8 +150,14 @@ def _places() -> Iterator[tuple[str, Path, str | None]]:
             yield allowed.id, snapshot, snapshot.name
 
 
-def _look(name: str, path: Path, commit: str | None) -> Found | None:
-    """Return what is in a folder; None where it is no model, or one without safetensors."""
+def look(name: str, path: Path, commit: str | None = None) -> Found | None:
+    """Return what is in a folder; None where it is no model, or one without safetensors.
+
+    Args:
+        name: how it is to be called.
+        path: the folder, an operator's or the cache's: never a name out of a spec.
+        commit: of the hub, for a model that was pulled.
+    """
     config = _read(path / CONFIG)
     if not weights(path) or not isinstance(config.get("model_type"), str):
         return None
