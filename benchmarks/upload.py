@@ -23,11 +23,12 @@ import tempfile
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import httpx
@@ -128,13 +129,16 @@ class Hashes:
 
 
 @contextmanager
-def service(home: Path) -> Iterator[tuple[httpx.Client, int]]:
+def service(
+    home: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[httpx.Client, int]]:
     """Run a service of its own; yield a client of it, and the process that answers."""
     ready_file, log = home / "ready.json", home / "log"
     command = [sys.executable, "-P", "-m", "app", "serve", "--home", str(home / "home")]
     command += ["--port", "0", "--ready-file", str(ready_file)]
     # Settings of the service that runs here for real must not reach this one.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CULTIVAR_")}
+    environment |= settings
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
     try:

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,4 +64,17 @@ def test_a_job_runs_and_each_stage_s_memory_is_told(tmp_path: Path) -> None:
     # A child with torch in it is not smaller: it was the workers that were looked at.
     assert 0.2 < row["phases"]["train"]["peak_gb"] <= figures["peak_gb"] < figures["limit_gb"]
     assert row["anonymous_gb"] < row["peak_gb"]
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+@pytest.mark.skipif(not LINUX, reason="/proc is Linux's")
+def test_images_go_in_and_come_out_as_embeddings(
+    run: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    figures = run("many_images", "--quick", "--folder", tmp_path)
+    (row,) = figures["rows"]
+    assert row["rows"] == 300
+    assert {"dataset", "encode"} <= set(row["phases"])
+    assert 20 < row["api_mb"] < figures["api_limit_mb"]
+    assert 0.2 < row["phases"]["encode"] <= row["worker_gb"] < figures["worker_limit_gb"]
     assert not list(tmp_path.iterdir()), "something was left behind"
