@@ -97,7 +97,7 @@ def open_npz(uploads: Sequence[Upload], limits: Limits, scratch: Path) -> ArrayS
 
 def _zipped(upload: Upload, entry: Entry, name: str, limits: Limits, scratch: Path) -> StoredArray:
     where = f"array {show(name)} of {show(upload.filename)}"
-    stream = EntryStream(upload.path, upload.filename, entry)
+    stream = EntryStream(upload.path.open("rb"), upload.filename, entry)
     try:
         header = read_header(stream, where=where, param=name)
     finally:
@@ -106,7 +106,7 @@ def _zipped(upload: Upload, entry: Entry, name: str, limits: Limits, scratch: Pa
     check_claim(header.shape, header.dtype.itemsize, held, where=where, param=name, limits=limits)
 
     def open_entry() -> EntryStream:
-        again = EntryStream(upload.path, upload.filename, entry)
+        again = EntryStream(upload.path.open("rb"), upload.filename, entry)
         read_header(again, where=where, param=name)
         return again
 

@@ -1,7 +1,7 @@
 """The bytes of one entry of a zip archive, counted and checked as they stream."""
 
 import zlib
-from pathlib import Path
+from typing import BinaryIO
 
 from models.embeddings.limits import KiB
 from models.embeddings.wording import show, size
@@ -10,12 +10,18 @@ from models.errors import InputProblem
 
 
 class EntryStream:
-    """Yields exactly the bytes that the directory declares; their CRC is checked with the last one."""
+    """Yields exactly the bytes that the directory declares; their CRC is checked with the last one.
 
-    def __init__(self, path: Path, filename: str, entry: Entry) -> None:
+    Args:
+        file: the archive; whoever reads on in it meanwhile gives each stream a file of its own.
+        filename: what its owner calls it.
+        entry: what is read.
+    """
+
+    def __init__(self, file: BinaryIO, filename: str, entry: Entry) -> None:
         self._filename = filename
         self._entry = entry
-        self._file = path.open("rb")
+        self._file = file
         self._file.seek(entry.offset)
         self._packed_left = entry.packed
         self._left = entry.size

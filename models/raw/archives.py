@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from models.embeddings.array_files import Upload
@@ -55,12 +55,12 @@ class ZipArchive:
     def __init__(self, upload: Upload, limits: RawLimits) -> None:
         self.filename = upload.filename
         self.where = show(upload.filename)
-        self._path = upload.path
         self._entries: list[Entry] = read_directory(upload.path, upload.filename, limits)
         self.members: Sequence[Member] = _members([(e.name, e.size) for e in self._entries])
+        self._file = upload.path.open("rb")
 
     def read(self, member: Member) -> bytes:
-        stream = EntryStream(self._path, self.filename, self._entries[member.number])
+        stream = EntryStream(self._file, self.filename, self._entries[member.number])
         pieces: list[bytes] = []
         try:
             while piece := stream.read(4 * MiB):
@@ -69,8 +69,6 @@ class ZipArchive:
             if problem.code == "archive_too_large":
                 raise
             raise ItemProblem("item_damaged", "is damaged within the archive") from None
-        finally:
-            stream.close()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
@@ -140,7 +138,7 @@ def _inflated(upload: Upload, limits: RawLimits, scratch: Path) -> Path:
 
 def _members(entries: Sequence[tuple[str, int]]) -> list[Member]:
     return [
-        Member(number, PurePosixPath(name).as_posix(), length)
+        Member(number, "/".join(part for part in name.split("/") if part not in ("", ".")), length)
         for number, (name, length) in enumerate(entries)
         if not _is_stray(name)
     ]
