@@ -7,13 +7,12 @@ Data: image files, taken again until there are N; by default photographs that ar
 500 × 375. The model is a folder of transformers; by default MobileNetV2 at 224 px with random weights,
 which are as fast as any. The plain loop takes a batch, decodes it, prepares it and passes it through
 the model, one after the other in one thread; ours decodes and prepares on threads while the model
-runs. Both have the same decoder, processor, weights, batch and torch threads, and take turns, ours
+runs, and passes a CPU a few images at a time. Both have the same decoder, processor, weights, batch and torch threads, and take turns, ours
 first on every other; N seeds are N turns of each. The first batch of either is not counted.
 `waited` is the share of time in which the model had nothing to do but wait for data.
 With CUDA ours computes in bf16, as a job does, and the plain loop in float32, as plain code does.
 Cost: 2 minutes on two free cores.
-Expect: on a CPU, at least 1.5 times as many images a second where there are two cores or more; the
-vectors equal to 1e-3. On one core there is nothing to overlap, and so nothing to gain.
+Expect: on a CPU at least 1.5 times as many images a second, and vectors equal to 1e-3.
 """
 
 import io

@@ -167,11 +167,14 @@ class Encoder:
 
     def _vectors(self, items: Sequence[Item]) -> Vectors:
         vectors = np.empty((len(items), self.dim), dtype=np.float32)
-        for batch in self._preparation.batches(items):
-            pooled = _run(self._loaded, batch, self._place, self.pooling, self.device)
-            if pooled is None:
-                raise RuntimeError(f"{self.found.id} gave other axes than in its trial")
-            vectors[batch.rows] = pooled.float().cpu().numpy()
+        size = self._preparation.rows_on_cpu if self.device.type == "cpu" else len(items)
+        for start in range(0, len(items), size):
+            part = vectors[start : start + size]
+            for batch in self._preparation.batches(items[start : start + size]):
+                pooled = _run(self._loaded, batch, self._place, self.pooling, self.device)
+                if pooled is None:
+                    raise RuntimeError(f"{self.found.id} gave other axes than in its trial")
+                part[batch.rows] = pooled.float().cpu().numpy()
         return vectors
 
 
@@ -185,6 +188,8 @@ class _Trial:
 
     def __post_init__(self) -> None:
         self.loaded.model.to(self.device)
+        if self.loaded.tower.modality == "image":  # convolutions read a pixel's channels together
+            self.loaded.model.to(memory_format=torch.channels_last)
 
     def place(self, spec: EncoderSpec, param: str) -> Place | None:
         if spec.layer is None:
@@ -238,7 +243,12 @@ def _run(
 
 
 def _on(batch: Batch, device: torch.device) -> Batch:
-    inputs = {name: tensor.to(device) for name, tensor in batch.inputs.items()}
+    inputs = {
+        name: tensor.to(device, memory_format=torch.channels_last)
+        if tensor.ndim == 4
+        else tensor.to(device)
+        for name, tensor in batch.inputs.items()
+    }
     return Batch(batch.rows, inputs, None if batch.mask is None else batch.mask.to(device))
 
 

@@ -27,6 +27,11 @@ SHORTEST_SECONDS = 0.1
 """Shorter recordings are filled up with silence: a convolution over 25 ms needs something to read."""
 
 
+FEW = 4
+"""Images or recordings that a CPU takes at once. The activations of 32 pictures are fetched from the
+system anew for every layer (malloc maps what is large), which halves the rate of a MobileNetV2."""
+
+
 class Batch(NamedTuple):
     """Rows that go through the model together.
 
@@ -47,6 +52,9 @@ class Preparation(Protocol):
     threads_help: bool
     """Whether several threads may prepare items at once."""
 
+    rows_on_cpu: int
+    """Rows of a batch that a CPU takes at once."""
+
     @property
     def limits(self) -> dict[str, float]:
         """What the spec limits an item to, for the fingerprint."""
@@ -65,6 +73,7 @@ class ImagePreparation:
     """Resizing, cropping and normalising by the model's own processor, without torchvision."""
 
     threads_help = True
+    rows_on_cpu = FEW
 
     def __init__(self, found: Found) -> None:
         self._processor = AutoImageProcessor.from_pretrained(found.path, backend="pil", **OFFLINE)
@@ -94,6 +103,7 @@ class AudioPreparation:
     """
 
     threads_help = True
+    rows_on_cpu = FEW
 
     def __init__(self, found: Found, model: nn.Module, spec: EncoderSpec) -> None:
         self._extractor = AutoFeatureExtractor.from_pretrained(found.path, **OFFLINE)
@@ -164,6 +174,7 @@ class TextPreparation:
     """Token numbers by the model's own tokenizer, cut to what the model can read."""
 
     threads_help = False  # a tokenizer is changed by each call
+    rows_on_cpu = 64
 
     def __init__(self, found: Found, tower: Tower, model: nn.Module, spec: EncoderSpec) -> None:
         self._tokenizer = AutoTokenizer.from_pretrained(found.path, **OFFLINE)
