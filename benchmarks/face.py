@@ -63,20 +63,26 @@ class Face:
         )
 
     def parse(
-        self, arguments: Sequence[str] | None = None, *, data: int | None = 0
+        self,
+        arguments: Sequence[str] | None = None,
+        *,
+        data: int | None = 0,
+        folders: bool = False,
     ) -> argparse.Namespace:
         """Return the options; end with a usage message where they do not fit.
 
         Args:
             arguments: by default those of the command line.
             data: how many files `--data` must name; 0 leaves it open.
+            folders: whether `--data` names folders.
         """
         given = self.parser.parse_args(arguments)
+        kind = "folder" if folders else "file"
         if data and len(given.data) != data:
-            self.parser.error(f"--data needs {data} file{'s' * (data > 1)}; see --help")
+            self.parser.error(f"--data needs {data} {kind}{'s' * (data > 1)}; see --help")
         for path in given.data:
-            if not path.is_file():
-                self.parser.error(f"--data: there is no file {path}")
+            if not (path.is_dir() if folders else path.is_file()):
+                self.parser.error(f"--data: there is no {kind} {path}")
         if given.figures is not None and given.figures.exists() and not given.figures.is_dir():
             self.parser.error(f"--figures: {given.figures} is not a folder")
         self._figures = given.figures

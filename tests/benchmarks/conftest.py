@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from benchmarks import raw_images
 from models.gelda.spec import DenoiserSpec, GeldaSpec, PlanSpec, SamplerSpec
+from tests.models.encoders import tiny
 
 NAMES = np.array(["ant", "bee", "cat", "dog"])
 
@@ -68,3 +71,29 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], No
         monkeypatch.setattr(module, "spec_of", smaller)
 
     return shrink
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Writes small pictures of three classes in two domains, with their table, and lets a few do."""
+    monkeypatch.setattr(raw_images, "FEW", 4)
+    monkeypatch.setattr(raw_images, "HELD_OUT", 3)
+    monkeypatch.setattr(raw_images, "DRAWN_FROM", 8)
+    rng, folder, lines = np.random.default_rng(0), tmp_path / "pictures", ["file_name,label,domain"]
+    colours = rng.integers(60, 190, (3, 2, 3))
+    for (label, part), count in np.ndenumerate(np.array([[12, 30]] * 3)):
+        name, domain = str(NAMES[label]), ("photo", "sketch")[part]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = colours[label, part] + 25 * rng.standard_normal((40, 36, 3))
+            file = f"{name}/{domain}_{number}.png"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / file)
+            lines.append(f"{file},{name},{domain}")
+    (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small MobileNetV2 of random weights."""
+    return tiny.make("mobilenet_v2", tmp_path_factory.mktemp("models") / "mobilenet_v2")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import layers, shots
+from benchmarks import layer_worth, layers, shots
 from benchmarks.longtail_data import LongTail
 from tests.benchmarks.conftest import NAMES
 
@@ -23,7 +23,7 @@ def test_the_effective_rank_counts_the_directions_within_classes():
     x = np.zeros((1200, 10))
     x[:, :4] = rng.standard_normal((1200, 4))
     x += 50 * rng.standard_normal((3, 10))[y]  # where classes lie does not count
-    assert layers.effective_rank(x, y) == pytest.approx(4, abs=0.1)
+    assert layer_worth.effective_rank(x, y) == pytest.approx(4, abs=0.1)
 
 
 def test_every_layer_is_told_and_the_path_without_an_adapter(files, run, small_networks):
