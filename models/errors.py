@@ -19,3 +19,8 @@ class InputProblem(Exception):
 
 class Interrupted(Exception):
     """Training or sampling stopped because the caller's ``should_stop`` said so; state is saved."""
+
+
+def first_line(error: Exception) -> str:
+    """Return what a foreign error says first, or its name where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -18,7 +18,7 @@ from torch import Tensor
 from models.encoders.ahead import ahead
 from models.encoders.allowed import Modality
 from models.encoders.catalogue import Found
-from models.encoders.family import Resolved
+from models.encoders.family import Resolved, Tower
 from models.encoders.layers import Place, find_place, states_at
 from models.encoders.loading import Loaded, load, tower_for
 from models.encoders.pooling import check, pooled_output, pooled_states, resolve, unavailable
@@ -61,6 +61,8 @@ class Encoder:
         fingerprint: what decides the vectors and so may not differ within a dataset: id, revision
             (of the files), layer, pooling, and the digest of the preprocessing. Neither the size of
             a batch nor the device is in it.
+        rows_at_once: rows of a batch that go through the model together; whoever is told that memory
+            is short may lower it, which moves no cut between batches.
         waited: of the last `encode`, the share of time in which the model waited for data, 0 to 1.
     """
 
@@ -70,6 +72,7 @@ class Encoder:
     pooling: Resolved
     dim: int
     fingerprint: dict[str, Any]
+    rows_at_once: int
     waited: float = field(default=0.0, init=False)
     _loaded: Loaded = field(repr=False)
     _preparation: Preparation = field(repr=False)
@@ -98,23 +101,24 @@ class Encoder:
             InputProblem: ``encoder_modality_mismatch``, ``model_incomplete``,
                 ``unknown_encoder_layer`` or ``encoder_pooling_unavailable``.
         """
-        tower = tower_for(found, modality, f"{param}.model")
-        loaded = load(found, tower, f"{param}.model")
-        preparation = preparation_for(found, tower, loaded.model, spec, f"{param}.model")
+        name = f"{param}.model"
+        tower = tower_for(found, modality, name)
+        loaded = load(found, tower, name)
+        preparation = preparation_for(found, tower, loaded.model, spec, name)
         stated = sentence_pooling(found.path) if tower.modality == "text" else None
         trial = _Trial(loaded, preparation, torch.device(device))
         place = trial.place(spec, f"{param}.layer")
         pooling = resolve(spec, tower, stated)
         pooling, dim = trial.pooling(pooling, place, spec, f"{param}.pooling")
+        few = preparation.rows_on_cpu if trial.device.type == "cpu" else spec.batch_rows
         fingerprint = {
-            "id": found.id,
-            "revision": found.revision,
-            "modality": tower.modality,
+            **_fingerprint(found, tower, preparation),
             "layer": None if place is None else place.layer,
             "pooling": pooling,
-            "preprocessing": _digest({"files": found.preprocessing, **preparation.limits}),
         }
-        return cls(found, spec, trial.device, pooling, dim, fingerprint, loaded, preparation, place)
+        at_once = min(few, spec.batch_rows)
+        parts = loaded, preparation, place
+        return cls(found, spec, trial.device, pooling, dim, fingerprint, at_once, *parts)
 
     def encode(
         self,
@@ -167,7 +171,7 @@ class Encoder:
 
     def _vectors(self, items: Sequence[Item]) -> Vectors:
         vectors = np.empty((len(items), self.dim), dtype=np.float32)
-        size = self._preparation.rows_on_cpu if self.device.type == "cpu" else len(items)
+        size = self.rows_at_once
         for start in range(0, len(items), size):
             part = vectors[start : start + size]
             for batch in self._preparation.batches(items[start : start + size]):
@@ -187,9 +191,9 @@ class _Trial:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self.loaded.model.to(self.device)
+        model: Any = self.loaded.model.to(self.device)
         if self.loaded.tower.modality == "image":  # convolutions read a pixel's channels together
-            self.loaded.model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)
 
     def place(self, spec: EncoderSpec, param: str) -> Place | None:
         if spec.layer is None:
@@ -227,6 +231,16 @@ class _Trial:
         return _on(batch, self.device)
 
 
+def _fingerprint(found: Found, tower: Tower, preparation: Preparation) -> dict[str, Any]:
+    fed = {"files": found.preprocessing, **preparation.limits}
+    return {
+        "id": found.id,
+        "revision": found.revision,
+        "modality": tower.modality,
+        "preprocessing": hashlib.sha256(json.dumps(fed, sort_keys=True).encode()).hexdigest(),
+    }
+
+
 def _run(
     loaded: Loaded, batch: Batch, place: Place | None, pooling: Resolved, device: torch.device
 ) -> Tensor | None:
@@ -257,7 +271,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _digest(value: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

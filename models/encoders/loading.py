@@ -13,7 +13,7 @@ from transformers.utils import logging
 from models.encoders.allowed import Modality
 from models.encoders.catalogue import Found
 from models.encoders.family import Tower
-from models.errors import InputProblem
+from models.errors import InputProblem, first_line
 
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 """How every part of a model is loaded."""
@@ -79,7 +79,7 @@ def load(found: Found, tower: Tower, param: str) -> Loaded:
             **OFFLINE,
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise _incomplete(found, str(error).splitlines()[0], param) from error
+        raise _incomplete(found, first_line(error), param) from error
     missing = {name for name in told["missing_keys"] if not name.endswith(UNUSED)}
     pooler = {name for name in missing if "pooler" in name.split(".")}
     if missing - pooler:

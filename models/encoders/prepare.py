@@ -14,7 +14,7 @@ from models.encoders.catalogue import Found
 from models.encoders.family import Tower
 from models.encoders.loading import OFFLINE
 from models.encoders.spec import EncoderSpec
-from models.errors import InputProblem
+from models.errors import InputProblem, first_line
 
 Item = Mapping[str, npt.NDArray[Any]]
 Samples = npt.NDArray[np.float32]
@@ -232,7 +232,7 @@ def preparation_for(
         raise InputProblem(
             "model_incomplete",
             f"The model {found.id!r} does not say how {tower.modality} is prepared for it: "
-            f"{str(error).splitlines()[0]}",
+            f"{first_line(error)}",
             param,
         ) from error
 

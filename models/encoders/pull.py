@@ -5,16 +5,16 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from models.encoders.allowed import ALLOWED
 from models.encoders.catalogue import CONFIG, Found, available, find
 from models.encoders.hub import record, recorded, store_of
-from models.errors import InputProblem
+from models.errors import InputProblem, first_line
 
 WANTED = re.compile(
     r"model(-\d+-of-\d+)?\.safetensors|[\w.-]+\.(json|txt|model)|1_Pooling/config\.json"
@@ -26,6 +26,13 @@ SPARE = 1.05
 """Free bytes that are asked for, per byte that is fetched."""
 
 LOOK_SECONDS = 0.3
+
+FAILURES: tuple[type[Exception], ...] = (
+    OSError,
+    *cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__),
+)
+"""What a fetch may raise; the first base is the error of the HTTP library that the hub's client uses,
+which is no OSError."""
 
 OnProgress = Callable[[int, int], None]
 
@@ -58,13 +65,10 @@ def pull(
         _check_disk(model, sum(sizes.values()))
         commit = str(info.sha)
         _download(model, commit, sizes, on_progress, endpoint)
-    except (
-        OSError,
-        HfHubHTTPError.__bases__[0],
-    ) as error:  # the HTTP library's own, not an OSError
+    except FAILURES as error:
         raise InputProblem(
             "model_download_failed",
-            f"The model {model!r} could not be fetched: {str(error).splitlines()[0]}",
+            f"The model {model!r} could not be fetched: {first_line(error)}",
             "model",
         ) from error
     record(model, commit)
