@@ -136,7 +136,9 @@ def test_the_readme_s_python_is_python_that_exists() -> None:
     import cultivar
     import cultivar.specs
 
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) > 1
+    code = "\n".join(blocks)
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom):
             module = {"cultivar": cultivar, "cultivar.specs": cultivar.specs}[node.module or ""]
