@@ -139,7 +139,7 @@ class DrawnImages:
         return len(self.pixels)
 
     def item(self, row: int) -> bytes:
-        return self.pixels[row].tobytes()
+        return bytes(self.pixels[row].tobytes())
 
     @property
     def decode(self) -> Callable[[bytes], Image.Image]:

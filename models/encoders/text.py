@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoders.catalogue import FOLDERS_VARIABLE, PACKAGED, available, find
+from models.encoders.allowed import PACKAGED
+from models.encoders.catalogue import FOLDERS_VARIABLE, available, find
 from models.encoders.encode import Encoder
 from models.encoders.spec import EncoderSpec
 

@@ -13,7 +13,8 @@ import pytest
 
 from models.encoders import allowed
 from models.encoders import pull as pulling
-from models.encoders.catalogue import FOLDERS_VARIABLE, PACKAGED, available, find
+from models.encoders.allowed import PACKAGED
+from models.encoders.catalogue import FOLDERS_VARIABLE, available, find
 from models.encoders.encode import Encoder
 from models.encoders.hub import store_of
 from models.encoders.pull import pull

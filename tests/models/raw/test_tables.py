@@ -100,7 +100,7 @@ def test_clips_in_several_files_follow_each_other(parquet, ingest, opened, ids):
 
 
 def test_rows_with_nothing_in_them_are_named(parquet, ingest):
-    rows = [*AS_HUGGING_FACE, None, {"bytes": None, "path": "elsewhere/cat.png"}]
+    rows = [*AS_HUGGING_FACE, None, {"bytes": None, "path": "pets/cat.png"}]
     stats = ingest(parquet({"image": rows, "label": [*LABELS, 0, 1]}))["stats"]
     assert stats["rejected_by_code"] == {"item_missing": 2}
     assert [entry["name"] for entry in stats["rejected_items"]] == [
