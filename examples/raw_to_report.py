@@ -32,6 +32,11 @@ PLAN = {
     "pacs": {"match": "largest"},  # of each class in each domain
     "emodb": {"per_class": 60},
 }
+PREPARATION = {
+    "digits": {},
+    "pacs": {"transform": "sqrt", "components": 256, "normalise": True},  # 1,280 values, ReLU'd
+    "emodb": {},
+}
 MODALITY = {"digits": "image", "pacs": "image", "emodb": "audio"}
 RANDOM = {"image": "vit", "audio": "whisper"}
 
@@ -80,6 +85,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             dataset=dataset,
             encoder=EncoderSpec(model=model.resolve().name),
             plan=PLAN[arguments.what],
+            preparation=[PREPARATION[arguments.what]],
             subdomains={"source": "one_hot"} if arguments.what == "pacs" else None,
             seed=arguments.seed,
         )
