@@ -1,6 +1,7 @@
 """Raw items to embeddings: `embed` jobs, and the first stages of a `gelda` job on raw data."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ def fetch(task: TaskRun) -> Effects:
     """See that the model is at hand, and cut the dataset into shards."""
     spec, manifest = _encoder_spec(task), task.claim.inputs["dataset"]
     found = _at_hand(task, spec.model)
-    rows, shard = manifest["rows"], SHARD_ITEMS[manifest["modality"]]
+    rows, batch = manifest["rows"], spec.batch_rows
+    # Shards of whole batches: who takes them moves no cut between batches.
+    shard = batch * max(1, SHARD_ITEMS[manifest["modality"]] // batch)
     plan = tuple(
         NewTask("encode", number, {"start": start, "stop": min(start + shard, rows)})
         for number, start in enumerate(range(0, rows, shard))
@@ -127,10 +130,10 @@ def _embedded(
 def _encoder(task: TaskRun, modality: Modality) -> Encoder:
     """Return the encoder, which stays loaded for the tasks that follow."""
     spec = _encoder_spec(task)
-    spec = spec.model_copy(update={"batch_rows": task.batch(spec.batch_rows)})
     found, device = _at_hand(task, spec.model), task.device
     key = ("encoder", found.revision, modality, device, spec.model_dump_json())
-    return task.shelf.get(key, lambda: Encoder.load(found, spec, device, modality=modality))
+    encoder = task.shelf.get(key, lambda: Encoder.load(found, spec, device, modality=modality))
+    return replace(encoder, rows_at_once=task.batch(encoder.rows_at_once))
 
 
 def _at_hand(task: TaskRun, model: str) -> Found:
