@@ -5,8 +5,10 @@ from typing import cast, get_args
 
 from fastapi import APIRouter, Response
 
+from app.api.artifacts import CONTENT_RESPONSES
 from app.api.callers import DatasetReader, DatasetWriter
 from app.api.context import Caller
+from app.api.downloads import Asked, Download, blob_response
 from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.openapi import problems
 from app.api.paging import After, Limit, page
@@ -82,6 +84,16 @@ def get_dataset(dataset_id: str, caller: DatasetReader) -> DatasetView:
 def get_dataset_stats(dataset_id: str, caller: DatasetReader) -> DatasetStats:
     """Show what ingest counted, and each rejected row by number."""
     return DatasetStats.model_validate(_find(caller, dataset_id))
+
+
+@router.get("/{dataset_id}/thumbnails", response_class=Response, responses=CONTENT_RESPONSES)
+def get_dataset_thumbnails(dataset_id: str, asked: Asked, caller: DatasetReader) -> Response:
+    """Show up to 64 items of a dataset of images, some of each class, as one WebP image."""
+    kept = ((_find(caller, dataset_id).manifest or {}).get("columns") or {}).get("thumbnails")
+    if kept is None:
+        raise NotFound("picture", because="the dataset is not of images, or not ready")
+    sheet = Download("thumbnails.webp", kept["sha256"], kept["bytes"], "image/webp")
+    return blob_response(asked, caller, sheet)
 
 
 @router.patch("/{dataset_id}", responses=problems(404, 415))

@@ -99,6 +99,14 @@ def test_bad_files_are_named_and_the_rest_goes_in(service: Service, raw: Json) -
     assert set(rejected) == {"ant/cut.png", "bee/text.jpg"}
 
 
+def test_a_picture_shows_what_went_in(service: Service, raw: Json, tmp_path: Path) -> None:
+    sheet = service.client.datasets.get(raw["id"]).thumbnails(tmp_path, progress=False)
+    with Image.open(sheet) as image:
+        assert (image.format, min(image.size) > 2 * SIDE) == ("WEBP", True)
+    answer = service.http.get(f"/v1/datasets/{raw['id']}/thumbnails")
+    assert answer.headers["Content-Type"] == "image/webp"
+
+
 def test_embeddings_know_what_made_them(service: Service, raw: Json, embedded: Json) -> None:
     made = service.ask("GET", f"/v1/datasets/{embedded['result']['dataset']}")
     assert made["state"] == "ready"
@@ -106,6 +114,7 @@ def test_embeddings_know_what_made_them(service: Service, raw: Json, embedded: J
     assert (manifest["rows"], manifest["dim"]) == (len(CLASSES) * A_CLASS, 16)
     told = {name: manifest["encoder"][name] for name in ("id", "layer", "pooling")}
     assert told == {"id": MODEL, "layer": 1, "pooling": "mean"}
+    assert service.http.get(f"/v1/datasets/{made['id']}/thumbnails").status_code == 404
     assert manifest["source"]["sha256"] == raw["manifest"]["columns"]["items"]["sha256"]
     assert embedded["counts"]["embedded"] == manifest["rows"]
 

@@ -148,6 +148,11 @@ class AsyncDataset(DatasetView):
         await job.wait(timeout, progress=progress)
         return await self.refresh()
 
+    async def thumbnails(self, folder: str | PathLike[str] = ".", *, progress: bool = True) -> Path:
+        """Fetch one picture of up to 64 of its images, some of each class, into a folder."""
+        flow = operations.download_thumbnails(self.record, Path(folder), progress)
+        return await self._client.run(flow)
+
     async def stats(self) -> Mapping[str, Any] | None:
         """Return class counts, splits, subdomains, duplicates, bad rows; None until ready."""
         flow = operations.get_json(f"/v1/datasets/{self.id}/stats")

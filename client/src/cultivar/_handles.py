@@ -157,6 +157,11 @@ class Dataset(DatasetView):
         self._client.jobs.get(self.job_id).wait(timeout, progress=progress)
         return self.refresh()
 
+    def thumbnails(self, folder: str | PathLike[str] = ".", *, progress: bool = True) -> Path:
+        """Fetch one picture of up to 64 of its images, some of each class, into a folder."""
+        flow = operations.download_thumbnails(self.record, Path(folder), progress)
+        return self._client.run(flow)
+
     @property
     def stats(self) -> Mapping[str, Any] | None:
         """Class counts, splits, subdomains, duplicates, bad rows; None until it is ready."""

@@ -170,6 +170,20 @@ def download(
     return paths
 
 
+def download_thumbnails(dataset: DatasetRecord, folder: Path, show: bool) -> Flow[Path]:
+    """Fetch the contact sheet of a dataset of images into a folder.
+
+    Raises:
+        CultivarError: it has none.
+    """
+    kept = (dataset.manifest or {}).get("columns", {}).get("thumbnails")
+    if kept is None:
+        raise CultivarError(f"{dataset.id} ({dataset.modality}, {dataset.state}) has no thumbnails")
+    path = f"/v1/datasets/{dataset.id}/thumbnails"
+    wanted = RemoteFile(path, "thumbnails.webp", kept["sha256"], kept["bytes"])
+    return (yield from _download_one(wanted, folder, show))
+
+
 def download_model(noun: str, model_id: str, folder: Path, show: bool) -> Flow[list[Path]]:
     """Fetch all files of a generator or classifier into a folder."""
     model = yield from get(Model, f"/v1/{noun}/{model_id}")

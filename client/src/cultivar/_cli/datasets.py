@@ -10,6 +10,7 @@ from rich.table import Table
 from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._handles import Dataset
+from cultivar._progress import stderr
 
 EMBEDDINGS = {
     "x": "the embeddings; by default x",
@@ -62,6 +63,11 @@ def add_to(commands: Any) -> None:
     listing.set_defaults(command=_list)
     shown = verbs.add_parser("show", help="show what is in a dataset")
     shown.add_argument("dataset")
+    shown.add_argument(
+        "--thumbnails",
+        metavar="FOLDER",
+        help="images: write one picture of some of each class there",
+    )
     shown.set_defaults(command=_show)
 
 
@@ -112,6 +118,8 @@ def _show(client: Client, arguments: argparse.Namespace) -> None:
         for name, count in dict(dataset.manifest.get("class_counts", {})).items():
             counts.add_row(str(name), str(count))
         console.print(counts)
+    if arguments.thumbnails:
+        stderr().print(f"wrote {dataset.thumbnails(arguments.thumbnails)}", markup=False)
 
 
 def _size(dataset: Dataset) -> tuple[str, str]:
