@@ -71,7 +71,7 @@ def test_layers_of_one_pass_are_those_that_the_encoder_gives_one_by_one(
     for n in layers:
         spec = EncoderSpec(model=found.id, layer=None if n > passes.last else n)
         alone = Encoder.load(found, spec).encode(images, range(len(images)), decode=decode)
-        np.testing.assert_allclose(x[n], alone, atol=1e-5)
+        np.testing.assert_allclose(x[n], alone, atol=1e-4)
 
 
 def test_kept_embeddings_are_read_again_and_only_for_the_same_images(

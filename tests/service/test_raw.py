@@ -28,6 +28,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     _write_model(models / MODEL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CULTIVAR_MODELS", str(models))
+        patch.setenv("HF_HUB_OFFLINE", "1")
         with Client.local(tmp_path_factory.mktemp("home")) as client:
             service = Service(client)
             with service.http:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from huggingface_hub.constants import HF_HUB_OFFLINE
+from huggingface_hub import constants
 
 from app.domain.tasks import Effects, NewTask
 from models.encoders.allowed import Modality
@@ -138,7 +138,7 @@ def _encoder(task: TaskRun, modality: Modality) -> Encoder:
 
 def _at_hand(task: TaskRun, model: str) -> Found:
     """Return a model, downloaded if need be: another worker's machine may have it, and this one not."""
-    if task.settings.model_downloads and not HF_HUB_OFFLINE:
+    if task.settings.model_downloads and not constants.HF_HUB_OFFLINE:
         return pull(model, on_progress=task.progress)
     return find(model)
 

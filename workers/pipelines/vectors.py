@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.classifiers.spec import UploadedHead
-from models.encoders.catalogue import available, find
+from models.encoders.catalogue import available
 from models.errors import InputProblem
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import (
@@ -142,9 +142,13 @@ def encoding_models(task: TaskRun) -> list[dict[str, str]]:
     if fingerprint is None:
         return []
     name = fingerprint["id"]
-    # Long after an embed job the model may be gone from this machine; its latents are not.
-    licence = available()[name].licence if name in available() else "as its source has it"
-    return [{"id": name, "role": "encoder of raw data", "licence": licence}]
+    return [{"id": name, "role": "encoder of raw data", "licence": _licence(name)}]
+
+
+def _licence(model: str) -> str:
+    """Return a model's licence; long after it was used it may be gone from this machine."""
+    found = available().get(model)
+    return "as its source has it" if found is None else found.licence
 
 
 def foreign_models(spec: GeldaSpec) -> list[dict[str, str]]:
@@ -155,7 +159,7 @@ def foreign_models(spec: GeldaSpec) -> list[dict[str, str]]:
         {
             "id": name,
             "role": "text encoder of names and descriptions",
-            "licence": find(name).licence,
+            "licence": _licence(name),
         }
         for name in dict.fromkeys(named)
     ]

@@ -1,13 +1,9 @@
 """What is at hand, what may be pulled, and pulling it from a hub of our own."""
 
-import http.server
-import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -20,69 +16,13 @@ from models.encoders.hub import store_of
 from models.encoders.pull import pull
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem
-
-MODEL, COMMIT = "facebook/dinov2-small", "a" * 40
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the hub's HTTP as the client asks for, over the files of one folder."""
-
-    folder: Path
-    served: list[str]
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, *, with_body: bool) -> None:
-        path = self.path.partition("?")[0]
-        names = [str(f.relative_to(self.folder)) for f in self.folder.rglob("*") if f.is_file()]
-        if path.startswith(f"/api/models/{MODEL}/tree/{COMMIT}"):
-            body = json.dumps(
-                [{"type": "file", "path": name, "oid": f"{i:040x}", "size": self._size(name)}
-                 for i, name in enumerate(names)]
-            ).encode()  # fmt: skip
-        elif path in {f"/api/models/{MODEL}", f"/api/models/{MODEL}/revision/{COMMIT}"}:
-            siblings = [{"rfilename": name, "size": self._size(name)} for name in names]
-            body = json.dumps({"id": MODEL, "sha": COMMIT, "siblings": siblings}).encode()
-        elif path.startswith(f"/{MODEL}/resolve/{COMMIT}/"):
-            name = path.removeprefix(f"/{MODEL}/resolve/{COMMIT}/")
-            self.served.append(name)
-            body = (self.folder / name).read_bytes()
-        else:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", f'"{abs(hash(path)):040x}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
-
-    def _size(self, name: str) -> int:
-        return (self.folder / name).stat().st_size
-
-    def log_message(self, *_: Any) -> None: ...
+from tests.models.encoders.hub import COMMIT, MODEL, hub_of
 
 
 @pytest.fixture
 def hub(tiny_models: Path, tmp_path: Path) -> Iterator[SimpleNamespace]:
-    """A hub with one model, beside whose safetensors lie a pickle and code."""
-    folder = shutil.copytree(tiny_models / "dinov2", tmp_path / "on the hub")
-    for name in ("pytorch_model.bin", "modeling_evil.py", "onnx/config.json"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(b"evil")
-    handler = type("Handler", (Hub,), {"folder": folder, "served": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield SimpleNamespace(
-        url=f"http://127.0.0.1:{server.server_port}", folder=folder, served=handler.served
-    )
-    server.shutdown()
-    server.server_close()
+    with hub_of(tiny_models / "dinov2", tmp_path / "on the hub") as served:
+        yield served
 
 
 def test_a_pulled_model_is_at_hand_at_its_commit_and_encodes_offline(hub: SimpleNamespace) -> None:
