@@ -126,3 +126,9 @@ def test_a_layer_that_the_model_has_not_is_named(picture_folder: Path, tiny_mode
     with pytest.raises(SystemExit, match="--layers: 99 is none of mobilenet_v2's 0 to 15"):
         run("encoder_layers", "--data", picture_folder, "--model", tiny_model, "--scarce", "sketch",
             "--layers", 99)  # fmt: skip
+
+
+def test_a_missing_folder_is_said_in_one_line(run, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("encoder_layers", "--data", "nowhere", "--model", "m")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("--data: there is no folder nowhere")
