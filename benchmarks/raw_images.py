@@ -139,7 +139,8 @@ class DrawnImages:
         return len(self.pixels)
 
     def item(self, row: int) -> bytes:
-        return bytes(self.pixels[row].tobytes())
+        data: bytes = self.pixels[row].tobytes()
+        return data
 
     @property
     def decode(self) -> Callable[[bytes], Image.Image]:

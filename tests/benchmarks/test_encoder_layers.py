@@ -12,6 +12,7 @@ from models.encoders.encode import Encoder
 from models.encoders.spec import EncoderSpec
 from models.evaluation.data import EvaluationData
 from models.front.front import Front
+from tests.models.encoders import tiny
 
 
 def test_few_images_of_one_domain_train_and_the_same_report_in_every_seed(picture_folder: Path):
@@ -61,8 +62,6 @@ def test_pixels_are_the_middle_of_an_image_and_drawn_ones_go_back_as_they_are(pi
 def test_layers_of_one_pass_are_those_that_the_encoder_gives_one_by_one(
     family: str, picture_folder: Path, tmp_path: Path
 ):
-    from tests.models.encoders import tiny
-
     found = model_at(str(tiny.make(family, tmp_path / family)))
     passes, images = Passes.of(found), RawImages.read(picture_folder)
     layers = passes.spread(3)
@@ -127,3 +126,9 @@ def test_a_layer_that_the_model_has_not_is_named(picture_folder: Path, tiny_mode
     with pytest.raises(SystemExit, match="--layers: 99 is none of mobilenet_v2's 0 to 15"):
         run("encoder_layers", "--data", picture_folder, "--model", tiny_model, "--scarce", "sketch",
             "--layers", 99)  # fmt: skip
+
+
+def test_a_missing_folder_is_said_in_one_line(run, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("encoder_layers", "--data", "nowhere", "--model", "m")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("--data: there is no folder nowhere")
