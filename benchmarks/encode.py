@@ -35,6 +35,7 @@ from models.encoders.catalogue import Found, look
 from models.encoders.encode import Encoder
 from models.encoders.pooling import pooled_output
 from models.encoders.spec import EncoderSpec
+from models.raw.image import decode_image
 
 GOAL = 1.5
 ROWS, QUICK_ROWS, TURNS = 512, 24, 3
@@ -51,10 +52,6 @@ class Pictures(list[bytes]):
 
     def item(self, row: int) -> bytes:
         return self[row]
-
-
-def decode(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
 
 
 def made_up(rows: int) -> Pictures:
@@ -102,7 +99,9 @@ class Plain:
         vectors = []
         for start in range(0, len(pictures), self._ours.spec.batch_rows):
             asked = time.perf_counter()
-            images = [decode(one) for one in pictures[start : start + self._ours.spec.batch_rows]]
+            images = [
+                decode_image(one) for one in pictures[start : start + self._ours.spec.batch_rows]
+            ]
             inputs = self._processor(images=images, return_tensors="pt").to(self._ours.device)
             data += time.perf_counter() - asked
             vectors.append(self._pooled(inputs).float().cpu().numpy())
@@ -126,7 +125,7 @@ def measure(found: Found, pictures: Pictures, given: Namespace, face: Face) -> d
 
     def ours(some: Pictures) -> Turn:
         began = time.perf_counter()
-        vectors = encoder.encode(some, range(len(some)), decode=decode)
+        vectors = encoder.encode(some, range(len(some)), decode=decode_image)
         return vectors, time.perf_counter() - began, encoder.waited
 
     ways: dict[str, Callable[[Pictures], Turn]] = dict(zip(NAMES, (ours, plain.turn), strict=True))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.face import Face
-from benchmarks.raw_images import RawImages, Vectors, decode
+from benchmarks.raw_images import RawImages, Vectors
 from models.encoders.catalogue import CONFIG, FOLDERS_VARIABLE, Found, find
 from models.encoders.family import Resolved
 from models.encoders.loading import load, tower_for
@@ -20,6 +20,7 @@ from models.encoders.pooling import pooled_output, pooled_states, resolve
 from models.encoders.prepare import Preparation, preparation_for
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem
+from models.raw.image import decode_image
 
 BATCH = 32
 
@@ -129,7 +130,7 @@ class Passes:
         parts: dict[int, list[Vectors]] = {n: [] for n in layers}
         for start in range(0, len(images), BATCH):
             rows = range(start, min(start + BATCH, len(images)))
-            items = [self.preparation.item(images.item(row), decode) for row in rows]
+            items = [self.preparation.item(images.item(row), decode_image) for row in rows]
             batch, *others = self.preparation.batches(items)
             if others:
                 raise SystemExit(f"{self.found.id} takes images of unlike shapes: not all at once")

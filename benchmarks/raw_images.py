@@ -1,7 +1,6 @@
 """A folder of images, with a table that names the class and the domain of each."""
 
 import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from benchmarks.subdomain_data import Labels
 from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation.splits import TEST, TRAIN, VAL
+from models.raw.image import decode_image
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -80,7 +80,7 @@ class RawImages:
 
     def pixels(self, rows: Sequence[int] | Labels, size: int) -> Pixels:
         """Return (n, size, size, 3): the central square of each image, resized."""
-        found = [_square(decode(self.item(int(row))), size) for row in rows]
+        found = [_square(decode_image(self.item(int(row))), size) for row in rows]
         return np.stack([np.asarray(image) for image in found])
 
     def domain(self, name: str) -> int:
@@ -121,12 +121,6 @@ class RawImages:
             subdomain=self.subdomain,
             subdomains=self.subdomains,
         )
-
-
-def decode(data: bytes) -> Image.Image:
-    """Return an image file's RGB image."""
-    with Image.open(io.BytesIO(data)) as image:
-        return image.convert("RGB")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import pytest
 
 from benchmarks.encoder_passes import Passes, model_at
 from benchmarks.low_resource import repeated, spec_of
-from benchmarks.raw_images import DrawnImages, RawImages, decode
+from benchmarks.raw_images import DrawnImages, RawImages
 from models.encoders.encode import Encoder
 from models.encoders.spec import EncoderSpec
 from models.evaluation.data import EvaluationData
 from models.front.front import Front
+from models.raw.image import decode_image
 from tests.models.encoders import tiny
 
 
@@ -52,7 +53,7 @@ def _photos_split(images: RawImages) -> None:
 def test_pixels_are_the_middle_of_an_image_and_drawn_ones_go_back_as_they_are(picture_folder: Path):
     images = RawImages.read(picture_folder)
     pixels = images.pixels([0, 3], 36)
-    whole = np.asarray(decode(images.item(3)))
+    whole = np.asarray(decode_image(images.item(3)))
     np.testing.assert_array_equal(pixels[1], whole[2:38])
     drawn = DrawnImages(pixels)
     np.testing.assert_array_equal(np.asarray(drawn.decode(drawn.item(1))), pixels[1])
@@ -69,7 +70,7 @@ def test_layers_of_one_pass_are_those_that_the_encoder_gives_one_by_one(
     x = passes.embeddings(images, layers)
     for n in layers:
         spec = EncoderSpec(model=found.id, layer=None if n > passes.last else n)
-        alone = Encoder.load(found, spec).encode(images, range(len(images)), decode=decode)
+        alone = Encoder.load(found, spec).encode(images, range(len(images)), decode=decode_image)
         np.testing.assert_allclose(x[n], alone, atol=1e-4)
 
 
