@@ -230,3 +230,14 @@ def test_raw_columns_are_the_command_lines_too(cultivar, tmp_path):
     assert ran.returncode == Exit.DONE, ran.stderr
     shown = cultivar("datasets", "show", ran.stdout.strip())
     assert "6 items of text, 2 classes" in shown.stdout
+
+
+def test_raw_files_become_embeddings_in_one_command(cultivar, tmp_path):
+    rows = [{"text": f"{word} {n}", "label": word} for n in range(3) for word in ("up", "down")]
+    file = tmp_path / "moods.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    encoder = ("--encoder", "all-MiniLM-L6-v2")
+    ran = cultivar("run", "embed", "--dataset", file, "--modality", "text", *encoder)
+    assert ran.returncode == Exit.DONE, ran.stderr
+    listed = cultivar("datasets", "list")
+    assert "moods.jsonl · all-MiniLM-L6-v2" in listed.stdout

@@ -130,6 +130,8 @@ def test_one_job_goes_from_pictures_to_a_report(service: Service, grown: Json) -
         "id": MODEL, "role": "encoder of raw data", "licence": "as in its folder",
     }  # fmt: skip
     assert generator["config"]["class_counts"]["ant"] < A_CLASS, "some are held out"
+    card = service.http.get(f"/v1/classifiers/{grown['result']['classifier']}/files/card.md").text
+    assert f"Of {MODEL}, its own output, pooling cls" in card
 
 
 def test_latents_of_two_encoders_do_not_mix(service: Service, embedded: Json, grown: Json) -> None:

@@ -42,6 +42,18 @@ def encoder_of(task: TaskRun) -> dict[str, Any]:
     return {} if fingerprint is None else {"encoder": fingerprint}
 
 
+def embeddings_in_words(task: TaskRun) -> str:
+    """Return what made the embeddings, for a card; empty where that is not known."""
+    found = encoder_of(task).get("encoder")
+    if found is None:
+        return ""
+    layer = "its own output" if found["layer"] is None else f"layer {found['layer']}"
+    return (
+        f"Of {found['id']}, {layer}, pooling {found['pooling']}; files {found['revision'][:12]}, "
+        f"preprocessing {found['preprocessing'][:12]}. Embeddings of anything else do not fit."
+    )
+
+
 def evaluation_of(task: TaskRun) -> EvaluateSpec:
     """Return how this job measures itself."""
     return EvaluateSpec.model_validate(task.claim.evaluate or {})

@@ -24,7 +24,7 @@ from models.evaluation.splits import TEST, VAL
 from models.front.front import Front
 from models.front.preparation import transformed
 from models.study.levels import evaluation_data, rival_draw
-from workers.pipelines.datasets import encoder_of, evaluation_of
+from workers.pipelines.datasets import embeddings_in_words, encoder_of, evaluation_of
 from workers.pipelines.drawing import Meter, drawn_by
 from workers.pipelines.gelda import chosen_training
 from workers.pipelines.gelda_training import PreparedJob
@@ -169,6 +169,7 @@ def _classifier(
             f"{result.head.n_classes} classes; trained on {result.arms[result.head_arm].label}; "
             "validation chose it."
         ),
+        "Embeddings": embeddings_in_words(task),
         "Held-out results": report["verdict"]["sentence"],
         "Limits": "\n\n".join(report["caveats"]),
     }

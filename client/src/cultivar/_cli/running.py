@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cultivar import specs
+from cultivar._cli.datasets import MODALITIES
 from cultivar._client import Client
 from cultivar._exceptions import ConfigurationError, JobFailed
 from cultivar._handles import Job
@@ -30,7 +31,14 @@ def add_to(commands: Any) -> None:
         description="Run a job, wait for it, print its report. Ctrl-C detaches: the job goes on.",
     )
     parser.add_argument("kind", choices=sorted(KINDS))
-    parser.add_argument("--dataset", help="a dataset's id, or a file to upload")
+    parser.add_argument("--dataset", help="a dataset's id, or a file or folder to upload")
+    parser.add_argument(
+        "--modality",
+        choices=MODALITIES,
+        default="embedding",
+        help="of what is uploaded (embedding)",
+    )
+    parser.add_argument("--encoder", metavar="MODEL", help="what makes embeddings of raw data")
     parser.add_argument("--generator", help="sample: a generator's or a job's id")
     parser.add_argument("--mix", action="append", metavar="JOB", help="classifier: rows to add")
     parser.add_argument("--raise-to", type=int, metavar="N", help="raise every class to N rows")
@@ -67,7 +75,8 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
     # A spec that is at fault shows before gigabytes are sent for it.
     spec = specs.parse(fields | {"dataset": _NO_DATASET} if file else fields)
     if file:
-        spec = specs.parse(fields | {"dataset": client.datasets.upload(file)})
+        dataset = client.datasets.upload(file, modality=arguments.modality)
+        spec = specs.parse(fields | {"dataset": dataset})
     job = client.jobs.create(
         spec,
         evaluate=False if arguments.no_evaluate else None,
@@ -86,12 +95,12 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _file(fields: dict[str, Any]) -> Path | None:
-    """Return the file that stands where a dataset's id may stand; None where there is an id."""
+    """Return the file or folder that stands in the place of a dataset's id; None where an id does."""
     dataset = fields.get("dataset")
     if not isinstance(dataset, str) or re.fullmatch(r"ds_[0-9a-f]{32}", dataset):
         return None
     file = Path(dataset).expanduser()
-    if not file.is_file():
+    if not file.exists():
         raise ConfigurationError(f"{dataset} is neither a file here nor a dataset's id (ds_…)")
     return file
 
@@ -113,6 +122,8 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("dataset", "generator", "mix", "raise_to", "per_class", "match", "multiply", "seed")
     given = {name: getattr(arguments, name) for name in names}
     fields.update({name: value for name, value in given.items() if value is not None})
+    if arguments.encoder:
+        fields["encoder"] = {**(fields.get("encoder") or {}), "model": arguments.encoder}
     for text in [*arguments.set, *(f"release_if.{one}" for one in arguments.release_if)]:
         path, value = _pair(text)
         *parents, last = path.split(".")
