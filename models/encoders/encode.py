@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.cores import cores
 from models.encoders.ahead import ahead
 from models.encoders.allowed import Modality
 from models.encoders.catalogue import Found
@@ -165,7 +165,7 @@ class Encoder:
         def prepared(row: int) -> Item:
             return self._preparation.item(source.item(row), decode)
 
-        threads = min(MOST_THREADS, _cores()) if self._preparation.threads_help else 1
+        threads = min(MOST_THREADS, cores()) if self._preparation.threads_help else 1
         most = BATCHES_AHEAD * self.spec.batch_rows + threads
         return ahead(prepared, map(int, rows), threads=threads, most=most)
 
@@ -264,10 +264,3 @@ def _on(batch: Batch, device: torch.device) -> Batch:
         for name, tensor in batch.inputs.items()
     }
     return Batch(batch.rows, inputs, None if batch.mask is None else batch.mask.to(device))
-
-
-def _cores() -> int:
-    """Return how many cores this process may use; Linux alone tells when that is not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,11 +1,11 @@
 """Items decoded in full on threads, in their order, a bounded number of bytes at a time."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from models.cores import cores
 from models.embeddings.limits import MiB
 from models.raw.audio import AudioFacts, inspect_audio
 from models.raw.extensions import check_extension
@@ -45,7 +45,7 @@ def check_items(
     Pillow and libsndfile let go of the interpreter while they decode. No more is read ahead than
     a batch (4 MiB, or one item) for each thread and one more.
     """
-    threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(_MAX_THREADS, cores())
     pending: deque[Future[list[Checked]]] = deque()
     check = CHECKS[modality]
     with ThreadPoolExecutor(threads) as pool:
