@@ -141,15 +141,25 @@ def test_latents_of_two_encoders_do_not_mix(service: Service, embedded: Json, gr
     assert "layer" in job["error"]["detail"]
 
 
-def test_the_same_rows_are_held_out_whatever_reads_them(
-    service: Service, raw: Json, embedded: Json, grown: Json
-) -> None:
+@pytest.fixture(scope="module")
+def other(service: Service, embedded: Json) -> Json:
+    """Return a gelda job on the embeddings of the first layer."""
     spec: Json = {"kind": "gelda", "dataset": embedded["result"]["dataset"], **FAST}
     asked = service.ask("POST", "/v1/jobs", json={"spec": spec, "evaluate": EVALUATE})
-    other = service.ended(asked["id"])
-    assert other["state"] == "succeeded", other["error"]
+    job = service.ended(asked["id"])
+    assert job["state"] == "succeeded", job["error"]
+    return job
+
+
+def test_the_same_rows_are_held_out_whatever_reads_them(grown: Json, other: Json) -> None:
     parted = [job["result"]["trained_on"]["splits"] for job in (grown, other)]
     assert parted[0] == parted[1]
+
+
+def test_latents_of_one_encoder_mix(service: Service, embedded: Json, other: Json) -> None:
+    spec = {"dataset": embedded["result"]["dataset"], "mix": [other["id"]]}
+    job = service.ended(service.job(kind="classifier", **spec)["id"])
+    assert job["state"] == "succeeded", job["error"]
 
 
 def test_a_model_that_is_not_at_hand_is_an_error_that_names_the_command(

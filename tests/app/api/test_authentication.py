@@ -10,7 +10,7 @@ from app.domain.records import ALL_SCOPES
 from app.domain.tasks import Effects, NewArtifact, NewModel
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
-from tests.app.api.conftest import MakeKey, dataset, upload, with_key, work
+from tests.app.api.conftest import MANIFEST, MakeKey, dataset, upload, with_key, work
 from tests.app.api.test_problems import assert_problem
 
 
@@ -71,7 +71,9 @@ def owned(client: TestClient, store: Store, blobs: LocalBlobs, tenant: str) -> d
     blob = blobs.put_bytes(tenant, b"{}")
     file = NewArtifact("report.json", blob.sha256, blob.bytes, "application/json")
     model = NewModel({"config.json": {"sha256": blob.sha256, "bytes": blob.bytes}}, {})
-    work(store, Effects(artifacts=(file,), generator=model, classifier=model))
+    sheet = {"thumbnails": {"sha256": blob.sha256, "bytes": blob.bytes}}
+    raw = {"manifest": MANIFEST | {"modality": "image", "columns": sheet}, "stats": {}}
+    work(store, Effects(dataset=raw, artifacts=(file,), generator=model, classifier=model))
     (artifact,) = client.get(f"/v1/jobs/{made['job_id']}/artifacts").json()["data"]
     ids = {
         noun: client.get(f"/v1/{noun}").json()["data"][0]["id"]

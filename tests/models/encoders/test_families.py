@@ -1,5 +1,6 @@
 """Every family's vectors are those of plain transformers code, one at a time and in batches."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,8 @@ def test_an_image_processor_s_model_of_no_listed_family_is_read_by_its_pooler(
     near(vectors(load("resnet")), pooled)
 
 
-EVALUATION_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+SHARED = os.environ.get("CULTIVAR_SHARED") or Path(__file__).resolve().parents[4] / "shared"
+EVALUATION_DATA = Path(SHARED) / "data"
 MOBILENET = "mobilenetv2-imagenet"
 
 
