@@ -50,13 +50,13 @@ def write_images(path: Path, images: int, seed: int, face: Face) -> None:
 def write_model(folder: Path) -> None:
     """Write a small ViT of random weights as transformers keeps it."""
     import torch  # noqa: PLC0415 - not needed to be told the options
-    from transformers import ViTConfig, ViTImageProcessor, ViTModel  # noqa: PLC0415
+    from transformers import ViTConfig, ViTImageProcessorPil, ViTModel  # noqa: PLC0415
 
     torch.manual_seed(0)
     frame = {"image_size": SIDE, "patch_size": 8, "intermediate_size": 128}
     heads = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     ViTModel(ViTConfig(**frame, **heads)).save_pretrained(folder)
-    ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
 
 
 def measure(source: Path | None, seed: int, given: Namespace, face: Face) -> dict[str, Any]:

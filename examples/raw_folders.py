@@ -93,13 +93,14 @@ def random_model(kind: str, folder: Path) -> Path:
     import transformers  # noqa: PLC0415
 
     torch.manual_seed(0)
+    transformers.logging.disable_progress_bar()
     sizes: Mapping[str, Any]
     if kind == "vit":
         sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
         size = {"image_size": 48, "patch_size": 8, "intermediate_size": 192}
         model = transformers.ViTModel(transformers.ViTConfig(**sizes, **size))
         frame = {"height": 48, "width": 48}
-        processor: Any = transformers.ViTImageProcessor(size=frame)
+        processor: Any = transformers.ViTImageProcessorPil(size=frame)
     else:
         heads: Sequence[str] = ("encoder_attention_heads", "decoder_attention_heads")
         layers = {"encoder_layers": 2, "decoder_layers": 1, "d_model": 96, "vocab_size": 64}

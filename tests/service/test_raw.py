@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import ViTConfig, ViTImageProcessor, ViTModel
+from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
 from cultivar import Client
 from tests.service.conftest import Json, Service
@@ -40,7 +40,7 @@ def _write_model(folder: Path) -> None:
     frame = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     size = {"image_size": SIDE, "patch_size": 8, "intermediate_size": 32}
     ViTModel(ViTConfig(**frame, **size)).save_pretrained(folder)
-    ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
 
 
 def picture(label: int, number: int) -> bytes:
