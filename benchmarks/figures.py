@@ -30,6 +30,8 @@ DPI = 150
 NAMED_TICKS = 10
 """Positions of whole numbers that are each named, at most."""
 
+DECADE = 10
+
 LEGEND_LETTERS = 80
 """In a row of the legend, at most."""
 
@@ -135,7 +137,7 @@ def lines(
         y_label: quantity and unit, and which direction is better.
         title: above the axes.
         log_x: logarithmic. Up to ten positions, where they are whole numbers, are each named.
-        log_y: logarithmic.
+        log_y: logarithmic, where the values span a decade: within one it would have no number.
     """
     _check(series)
     with _axes(title) as axes:
@@ -153,7 +155,8 @@ def lines(
         if len(places) <= NAMED_TICKS and all(place == round(place) for place in places):
             axes.set_xticks(places)
             axes.xaxis.set_minor_locator(NullLocator())
-        if log_y:
+        low, high = axes.get_ylim()
+        if log_y and 0 < low <= high / DECADE:
             axes.set_yscale("log")
             _plain_numbers(axes.yaxis, axes.get_ylim())
         axes.set_xlabel(x_label)

@@ -101,6 +101,15 @@ def test_a_logarithmic_axis_is_told_in_plain_numbers(
     assert not [text for text in texts if "$" in text or "^" in text]
 
 
+def test_a_scale_that_spans_no_decade_still_has_numbers(figures: ModuleType) -> None:
+    points = [(1.0, figures.Estimate(70.5)), (1000.0, figures.Estimate(88.0))]
+    figure = figures.lines({"a": points}, x_label="x", y_label="y", log_x=True, log_y=True)
+    figure.canvas.draw()
+    low, high = drawn_axes(figure).get_ylim()
+    told = [text.get_text() for text in drawn_axes(figure).get_yticklabels()]
+    assert len([text for text in told if text and low < float(text) < high]) > 2
+
+
 def drawn_axes(figure):
     (axes,) = figure.axes
     return axes
