@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ending import ended
 from longtailed_digits import write
 from rich.console import Console
 
-from cultivar import Client, CultivarError
+from cultivar import Client
 from cultivar.specs import EvaluateSpec, Gelda
 
 SEEDS = 5
@@ -28,17 +29,8 @@ def main() -> int:
     parser.add_argument("--key", help="its key, where the command line's own does not fit")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the job")
     arguments = parser.parse_args()
-    console = Console()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    try:
-        run(arguments, console)
-    except CultivarError as error:
-        console.print(f"[red]The demo did not end well:[/red] {error}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("Stopped. What was made so far is in", arguments.out)
-        return 130
-    return 0
+    return ended(lambda console: run(arguments, console), arguments.out, "The demo")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

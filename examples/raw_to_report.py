@@ -16,10 +16,11 @@ import sys
 import time
 from pathlib import Path
 
+from ending import ended
 from raw_folders import clips, digits, few_paintings, random_model
 from rich.console import Console
 
-from cultivar import Client, CultivarError
+from cultivar import Client
 from cultivar.specs import EncoderSpec, EvaluateSpec, Gelda
 
 COLUMNS = {
@@ -54,16 +55,7 @@ def main() -> int:
     if arguments.what != "digits" and not arguments.data:
         parser.error(f"{arguments.what} needs --data, the folder of its raw files")
     arguments.out = arguments.out or Path("var/raw") / arguments.what
-    console = Console()
-    try:
-        run(arguments, console)
-    except CultivarError as error:
-        console.print(f"[red]It did not end well:[/red] {error}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("Stopped. What was made so far is in", arguments.out)
-        return 130
-    return 0
+    return ended(lambda console: run(arguments, console), arguments.out, arguments.what)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
