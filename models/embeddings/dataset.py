@@ -39,24 +39,10 @@ class EmbeddingDataset:
             ValueError: the files are not those of the manifest.
         """
         x = np.load(files["x"], mmap_mode="r", allow_pickle=False)
-        columns = {
-            name: np.load(files[name], allow_pickle=False)
-            for name in ("y", "split", "group", "subdomain")
-            if name in manifest["columns"]
-        }
-        shapes = {name: array.shape for name, array in columns.items()}
         expected = (manifest["rows"], manifest["dim"])
-        if x.shape != expected or any(shape != expected[:1] for shape in shapes.values()):
-            raise ValueError(f"expected x of {expected}; found {x.shape} and {shapes}")
-        return cls(
-            x=x,
-            y=columns["y"],
-            split=columns["split"],
-            classes=tuple(manifest["classes"]),
-            group=columns.get("group"),
-            subdomain=columns.get("subdomain"),
-            subdomains=tuple(manifest["subdomains"] or ()),
-        )
+        if x.shape != expected:
+            raise ValueError(f"expected x of {expected}; found {x.shape}")
+        return cls(x=x, **open_labels(manifest, files))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -64,3 +50,24 @@ class EmbeddingDataset:
     @property
     def dim(self) -> int:
         return int(self.x.shape[1])
+
+
+def open_labels(manifest: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return what rows of every kind have, by the fields' names: labels, splits, where they belong.
+
+    Raises:
+        ValueError: a column has not the manifest's number of rows.
+    """
+    columns = {
+        name: np.load(files[name], allow_pickle=False)
+        for name in ("y", "split", "group", "subdomain")
+        if name in manifest["columns"]
+    }
+    shapes = {name: array.shape for name, array in columns.items()}
+    if any(shape != (manifest["rows"],) for shape in shapes.values()):
+        raise ValueError(f"expected columns of {manifest['rows']} rows; found {shapes}")
+    return {
+        **columns,
+        "classes": tuple(manifest["classes"]),
+        "subdomains": tuple(manifest["subdomains"] or ()),
+    }

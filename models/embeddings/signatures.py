@@ -66,12 +66,20 @@ def check_signature(path: Path, filename: str, expected: str) -> int:
     if expected == "safetensors" and found == "unknown":
         return length
     what = FORMAT_WORDS.get(found, found)
-    if found == "unknown":
-        what = "nothing that is known here" + (" (text?)" if head.isascii() else "")
-    raise InputProblem(
+    raise mismatch(
+        filename, expected, FORMAT_WORDS[expected], None if found == "unknown" else what, head
+    )
+
+
+def mismatch(
+    filename: str, sent_as: str, expected: str, found: str | None, head: bytes
+) -> InputProblem:
+    """Return ``format_mismatch``; ``expected`` and ``found`` in words, None for what is not known."""
+    what = found or "nothing that is known here" + (" (text?)" if head.isascii() else "")
+    return InputProblem(
         "format_mismatch",
-        f"{show(filename)} was sent as {expected}, but its first bytes are those of {what}; "
-        f"expected {FORMAT_WORDS[expected]}.",
+        f"{show(filename)} was sent as {sent_as}, but its first bytes are those of {what}; "
+        f"expected {expected}.",
         filename,
     )
 

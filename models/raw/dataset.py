@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from models.embeddings.dataset import open_labels
+
 
 @dataclass(frozen=True, slots=True)
 class RawDataset:
@@ -43,30 +45,13 @@ class RawDataset:
         """
         items = np.memmap(files["items"], np.uint8, mode="r")
         offsets = np.load(files["offsets"], allow_pickle=False)
-        columns = {
-            name: np.load(files[name], allow_pickle=False)
-            for name in ("y", "split", "group", "subdomain")
-            if name in manifest["columns"]
-        }
         rows = manifest["rows"]
-        shapes = {name: array.shape for name, array in columns.items()}
-        sound = offsets.shape == (rows + 1,) and offsets[-1] == len(items)
-        if not sound or any(shape != (rows,) for shape in shapes.values()):
+        if offsets.shape != (rows + 1,) or offsets[-1] != len(items):
             raise ValueError(
-                f"expected {rows} items; found offsets of {offsets.shape} and {len(items)} bytes, "
-                f"and {shapes}"
+                f"expected {rows} items; found offsets of {offsets.shape} and {len(items)} bytes"
             )
-        return cls(
-            modality=manifest["modality"],
-            items=items,
-            offsets=offsets,
-            y=columns["y"],
-            split=columns["split"],
-            classes=tuple(manifest["classes"]),
-            group=columns.get("group"),
-            subdomain=columns.get("subdomain"),
-            subdomains=tuple(manifest["subdomains"] or ()),
-        )
+        labels = open_labels(manifest, files)
+        return cls(modality=manifest["modality"], items=items, offsets=offsets, **labels)
 
     def __len__(self) -> int:
         return len(self.y)

@@ -1,7 +1,7 @@
 """What an uploaded file is, by its first bytes, against the format that it was sent as."""
 
 from models.embeddings.array_files import Upload
-from models.embeddings.signatures import FORMAT_WORDS, check_pickle, found_format
+from models.embeddings.signatures import FORMAT_WORDS, check_pickle, found_format, mismatch
 from models.embeddings.wording import show
 from models.errors import InputProblem
 
@@ -39,14 +39,8 @@ def check_raw_signature(upload: Upload, expected: str) -> None:
         return  # text has no magic: what is wrong with it, its reader says
     check_pickle(found, filename, _WORDS[expected])
     what = _WORDS.get(found) or FORMAT_WORDS.get(found, found)
-    if found == "unknown":
-        what = "nothing that is known here" + (" (text?)" if head.isascii() else "")
-    raise InputProblem(
-        "format_mismatch",
-        f"{show(filename)} was sent as {expected}, but its first bytes are those of {what}; "
-        f"expected {_WORDS[expected]}.",
-        filename,
-    )
+    known = None if found == "unknown" else what
+    raise mismatch(filename, expected, _WORDS[expected], known, head)
 
 
 def _found(head: bytes) -> str:
