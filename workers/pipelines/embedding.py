@@ -17,6 +17,7 @@ from models.errors import InputProblem
 from models.raw.audio import decode_audio
 from models.raw.dataset import RawDataset
 from models.raw.image import decode_image
+from models.raw.problem import ItemProblem
 from workers.task import TaskRun
 
 SHARD_ITEMS = {"image": 2048, "audio": 256, "text": 8192}
@@ -48,13 +49,19 @@ def encode(task: TaskRun) -> Effects:
     manifest, payload = task.claim.inputs["dataset"], task.claim.payload
     data = open_raw(task, manifest)
     encoder = _encoder(task, manifest["modality"])
-    x = encoder.encode(
-        data,
-        range(payload["start"], payload["stop"]),
-        decode=DECODE[manifest["modality"]],
-        on_progress=task.progress,
-        should_stop=task.should_stop,
-    )
+    try:
+        x = encoder.encode(
+            data,
+            range(payload["start"], payload["stop"]),
+            decode=DECODE[manifest["modality"]],
+            on_progress=task.progress,
+            should_stop=task.should_stop,
+        )
+    except ItemProblem as problem:
+        # It was decoded once: this machine's libraries are others, or its blob is not whole.
+        rows = f"{payload['start']} to {payload['stop'] - 1}"
+        detail = f"An item of rows {rows}, which ingest had taken, {problem.detail}."
+        raise InputProblem(problem.code, detail, "dataset") from problem
     broken = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(broken):
         raise InputProblem(

@@ -155,6 +155,21 @@ def test_files_that_change_between_two_shards_are_seen(
     assert caught.value.code == "encoder_mismatch"
 
 
+def test_an_item_that_no_longer_decodes_is_a_problem_with_its_rows(
+    tmp_path: Path, manifest: dict[str, Any]
+) -> None:
+    tasks = Tasks(tmp_path, manifest, "vit")
+    second = tasks.run("fetch").plan[1]
+    raw = tmp_path / manifest["columns"]["items"]["sha256"]
+    offsets = np.load(tmp_path / manifest["columns"]["offsets"]["sha256"])
+    whole = bytearray(raw.read_bytes())
+    whole[offsets[9] + 30 : offsets[10]] = bytes(offsets[10] - offsets[9] - 30)
+    raw.write_bytes(whole)
+    with pytest.raises(InputProblem, match="rows 8 to 15") as caught:
+        tasks.run("encode", second.payload)
+    assert caught.value.code == "image_truncated"
+
+
 def test_a_shard_stops_when_it_is_told(tmp_path: Path, manifest: dict[str, Any]) -> None:
     tasks = Tasks(tmp_path, manifest, "vit")
     (first, *_) = tasks.run("fetch").plan
