@@ -22,8 +22,6 @@ from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem
 from models.raw.image import decode_image
 
-BATCH = 32
-
 
 def add_options(face: Face) -> None:
     """Let a benchmark be told the model, the domain that is short of images, and where to keep."""
@@ -128,12 +126,14 @@ class Passes:
         self, images: RawImages, layers: Sequence[int], on_progress: Callable[[int, int], None]
     ) -> dict[int, Vectors]:
         parts: dict[int, list[Vectors]] = {n: [] for n in layers}
-        for start in range(0, len(images), BATCH):
-            rows = range(start, min(start + BATCH, len(images)))
+        size = self.preparation.rows_on_cpu
+        for start in range(0, len(images), size):
+            rows = range(start, min(start + size, len(images)))
             items = [self.preparation.item(images.item(row), decode_image) for row in rows]
             batch, *others = self.preparation.batches(items)
             if others:
                 raise SystemExit(f"{self.found.id} takes images of unlike shapes: not all at once")
+            batch = batch.to(torch.device("cpu"))
             output = self.model(**batch.inputs, output_hidden_states=True)
             for n in layers:
                 if n > self.last:

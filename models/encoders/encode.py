@@ -191,9 +191,7 @@ class _Trial:
     device: torch.device
 
     def __post_init__(self) -> None:
-        model: Any = self.loaded.model.to(self.device)
-        if self.loaded.tower.modality == "image":  # convolutions read a pixel's channels together
-            model.to(memory_format=torch.channels_last)
+        self.loaded.model.to(self.device)
 
     def place(self, spec: EncoderSpec, param: str) -> Place | None:
         if spec.layer is None:
@@ -228,7 +226,7 @@ class _Trial:
 
     def _batch(self) -> Batch:
         (batch,) = self.preparation.batches([self.preparation.blank()])
-        return _on(batch, self.device)
+        return batch.to(self.device)
 
 
 def _fingerprint(found: Found, tower: Tower, preparation: Preparation) -> dict[str, Any]:
@@ -245,7 +243,7 @@ def _run(
     loaded: Loaded, batch: Batch, place: Place | None, pooling: Resolved, device: torch.device
 ) -> Tensor | None:
     """Return a batch's pooled vectors, in bf16 inside where the device has it."""
-    batch = _on(batch, device)
+    batch = batch.to(device)
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         if place is None:
@@ -254,13 +252,3 @@ def _run(
             return pooled_output(output, batch.mask, pooling)
         states = states_at(loaded.model, batch.inputs, place)
         return None if states is None else pooled_states(states, batch.mask, pooling)
-
-
-def _on(batch: Batch, device: torch.device) -> Batch:
-    inputs = {
-        name: tensor.to(device, memory_format=torch.channels_last)
-        if tensor.ndim == 4
-        else tensor.to(device)
-        for name, tensor in batch.inputs.items()
-    }
-    return Batch(batch.rows, inputs, None if batch.mask is None else batch.mask.to(device))

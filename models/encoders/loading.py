@@ -85,6 +85,8 @@ def load(found: Found, tower: Tower, param: str) -> Loaded:
     if missing - pooler:
         first, more = min(missing - pooler), len(missing - pooler) - 1
         raise _incomplete(found, f"there are no weights {first!r}, and {more} more lack", param)
+    if tower.modality == "image":  # convolutions read a pixel's channels together
+        model.to(memory_format=torch.channels_last)
     return Loaded(model.eval().requires_grad_(requires_grad=False), tower, not pooler)
 
 

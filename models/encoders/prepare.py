@@ -45,6 +45,16 @@ class Batch(NamedTuple):
     inputs: dict[str, Tensor]
     mask: Tensor | None
 
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device, pictures with the channels of a pixel side by side."""
+        inputs = {
+            name: tensor.to(device, memory_format=torch.channels_last)
+            if tensor.ndim == 4
+            else tensor.to(device)
+            for name, tensor in self.inputs.items()
+        }
+        return Batch(self.rows, inputs, None if self.mask is None else self.mask.to(device))
+
 
 class Preparation(Protocol):
     """How items of one modality become batches."""

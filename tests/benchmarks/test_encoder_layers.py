@@ -71,7 +71,7 @@ def test_layers_of_one_pass_are_those_that_the_encoder_gives_one_by_one(
     for n in layers:
         spec = EncoderSpec(model=found.id, layer=None if n > passes.last else n)
         alone = Encoder.load(found, spec).encode(images, range(len(images)), decode=decode_image)
-        np.testing.assert_allclose(x[n], alone, atol=1e-4)
+        np.testing.assert_allclose(x[n], alone, atol=1e-5)
 
 
 def test_kept_embeddings_are_read_again_and_only_for_the_same_images(
@@ -81,7 +81,7 @@ def test_kept_embeddings_are_read_again_and_only_for_the_same_images(
     keep, told = tmp_path / "kept", []
     first = passes.embeddings(images, [2], keep, lambda done, _total: told.append(done))
     again = passes.embeddings(images, [2], keep, lambda done, _total: told.append(done))
-    assert told == [32, 64, 96, 126]
+    assert told == [*range(4, 126, 4), 126]
     np.testing.assert_array_equal(first[2], again[2])
     images.files[0].write_bytes(images.files[1].read_bytes())
     changed = passes.embeddings(images, [2], keep)
