@@ -18,7 +18,7 @@ Of each layer are told, in percent: *diversity* and *relevance* as `benchmarks.l
 the *gain* in mean recall (UAR) over real rows alone and over `repeated`. A seed draws the images that
 train and choose, and repeats generator and heads.
 
-Cost of 3 seeds on one free core: five minutes for a pass of 3,718 images at 224 px (``--keep`` spares it
+Cost of 3 seeds on one free core: two minutes for a pass of 3,718 images at 224 px (``--keep`` spares it
 other runs), and 10 seconds a layer and seed. Expect relevance to rise with the layer and diversity to
 fall, a gain over real rows alone at every layer, and little or none over `repeated`.
 """

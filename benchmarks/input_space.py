@@ -19,7 +19,7 @@ class (`real`: further held-out rows in their place), and rows a second: drawn, 
 and encoded. Embedding the training images is needed by both and not counted.
 
 A seed draws the images that train and choose, and repeats everything. Cost of 3 seeds on one free core:
-8 minutes, and five before them for the embeddings (``--keep`` spares them other runs). Expect pixels to be far
+8 minutes, and two before them for the embeddings (``--keep`` spares them other runs). Expect pixels to be far
 from done after a minute and to harm the head, and GeLDA to be ahead of real rows alone, not of `repeated`.
 """
 
