@@ -43,8 +43,8 @@ from models.front import preparation
 from models.front.front import Front
 from models.front.preparation import transformed
 from models.gelda import method
-from models.gelda.plan import derived_seed
 from models.gelda.spec import GeldaSpec
+from models.seeds import derived_seed
 from models.semantics.spec import OneHotVectors
 
 Labels = npt.NDArray[np.int64]

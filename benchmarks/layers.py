@@ -43,7 +43,8 @@ from benchmarks.longtail import spec_of
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.evaluation.settings import Choice
 from models.front.spec import AdapterSpec
-from models.gelda.spec import GeldaSpec, PlanSpec
+from models.gelda.spec import GeldaSpec
+from models.planning.spec import PlanSpec
 from models.study.rivals import Semantics
 from models.study.study import Study
 

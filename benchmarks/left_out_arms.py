@@ -22,9 +22,9 @@ from models.gelda import method
 from models.gelda.centres import noise_rows, prior_rows
 from models.gelda.estimates import ridge, similar
 from models.gelda.moments import Moments, within
-from models.gelda.plan import derived_seed
 from models.gelda.rows import Rows
 from models.gelda.spec import GeldaSpec
+from models.seeds import derived_seed
 
 Latents = npt.NDArray[np.float32]
 Sets = Sequence[npt.NDArray[np.float32]]

@@ -41,7 +41,8 @@ from models.evaluation.settings import Choice, Setting, search
 from models.evaluation.spec import ALL_CONTROLS, EvaluateSpec
 from models.evaluation.trainer import Trainer
 from models.front.spec import PreparationSpec
-from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, PlanSpec
+from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
+from models.planning.spec import PlanSpec
 from models.study.rivals import Semantics
 from models.study.study import Study
 

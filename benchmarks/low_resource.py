@@ -8,14 +8,8 @@ from models.evaluation.data import EvaluationData
 from models.evaluation.settings import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.front.spec import PreparationSpec
-from models.gelda.spec import (
-    CellCount,
-    DenoiserSpec,
-    GeldaSpec,
-    LatentSpec,
-    ObjectiveSpec,
-    PlanSpec,
-)
+from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
+from models.planning.spec import CellCount, PlanSpec
 from models.semantics.spec import OneHotVectors
 from models.study.study import Study
 

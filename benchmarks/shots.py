@@ -36,7 +36,8 @@ from models.evaluation.arms import LABELS
 from models.evaluation.settings import Choice
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, TRAIN, VAL
-from models.gelda.spec import GeldaSpec, PlanSpec
+from models.gelda.spec import GeldaSpec
+from models.planning.spec import PlanSpec
 from models.study.rivals import Semantics
 from models.study.study import Study
 

@@ -36,7 +36,7 @@ from benchmarks.left_out_arms import ESTIMATES, WORDS, Known, LeftOut, Trial
 from benchmarks.longtail import spec_of
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.evaluation.interval import Interval
-from models.gelda.spec import PlanSpec
+from models.planning.spec import PlanSpec
 
 STEPS, PER_CLASS = 300, 40
 QUICK_STEPS = 5

@@ -8,7 +8,8 @@ from app.domain.problems import Invalid
 from app.domain.specs import EmbedSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
-from models.gelda.spec import GeldaSpec, PlanSpec
+from models.gelda.spec import GeldaSpec
+from models.planning.spec import PlanSpec
 
 
 def plan_of(tx: Transaction, tenant_id: str, spec: RequestedSpec) -> JobPlan:

@@ -8,7 +8,8 @@ from models.classifiers.spec import ClassifierSpec
 from models.embeddings.spec import Columns
 from models.encoders.spec import EmbedSpec
 from models.evaluation.spec import EvaluateSpec, ReleaseSpec
-from models.gelda.spec import GeldaSpec, OutputSpec, PlanSpec, SamplerSpec
+from models.gelda.spec import GeldaSpec, OutputSpec, SamplerSpec
+from models.planning.spec import PlanSpec
 from models.raw.spec import RawColumns, RawFormat
 from models.spec import Spec
 

@@ -17,10 +17,10 @@ from models.gelda.denoiser import Denoiser
 from models.gelda.flow import Flow
 from models.gelda.guidance import Guidance
 from models.gelda.latents import Latents
-from models.gelda.plan import item_seed
 from models.gelda.rows import Members
 from models.gelda.samplers import SOLVERS, uniform_times
 from models.gelda.spec import SamplerSpec
+from models.seeds import item_seed
 
 FORMAT = 2
 """Version of a generator's files."""

@@ -10,9 +10,9 @@ from torch import Tensor
 from models.gelda.flow import Flow
 from models.gelda.latents import Latents
 from models.gelda.objective import logit_normal_time
-from models.gelda.plan import derived_seed
 from models.gelda.rows import Rows
 from models.gelda.spec import ObjectiveSpec
+from models.seeds import derived_seed
 
 LOOKS = 20
 """Looks at held-out rows in a training that runs to its end, beside one before the first step."""

@@ -27,10 +27,10 @@ from models.gelda.flow import Flow
 from models.gelda.generator import FORMAT, Generator, item_noise, make_flow
 from models.gelda.held_out import HeldOut
 from models.gelda.moments import Moments
-from models.gelda.plan import derived_seed
 from models.gelda.rows import Rows
 from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec
 from models.gelda.vectors import mean_vectors, refuse_absent, table
+from models.seeds import derived_seed
 
 __all__ = ["Generator", "item_noise", "resolve", "train"]
 

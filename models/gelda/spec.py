@@ -11,19 +11,16 @@ from pydantic import Field, model_validator
 from models.classifiers.spec import HeadSpec
 from models.encoders.spec import EncoderSpec
 from models.front.spec import AdapterSpec, PreparationSpec
-from models.gelda.plan_spec import MAX_PLANNED_ROWS, CellCount, PlanSpec
+from models.planning.spec import PlanSpec
 from models.semantics.spec import ClassVectors, LearnedVectors, SubdomainVectors
 from models.spec import Spec, contradiction
 
 __all__ = [
-    "MAX_PLANNED_ROWS",
-    "CellCount",
     "DenoiserSpec",
     "GeldaSpec",
     "LatentSpec",
     "ObjectiveSpec",
     "OutputSpec",
-    "PlanSpec",
     "SamplerSpec",
 ]
 

@@ -20,9 +20,9 @@ from models.errors import InputProblem, Interrupted
 from models.gelda.flow import Flow
 from models.gelda.held_out import LOOKS, Best, HeldOut
 from models.gelda.latents import Latents
-from models.gelda.plan import derived_seed
 from models.gelda.rows import Members, Rows
 from models.gelda.spec import ObjectiveSpec
+from models.seeds import derived_seed
 
 WARM_UP = 100
 """Steps until the learning rate's peak, at most; a tenth of a short training."""

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from models.evaluation.arms import NO_SUBDOMAIN, ONE_HOT, SHUFFLED
 from models.evaluation.data import Draw, Latents
 from models.evaluation.settings import Setting
-from models.gelda.plan import derived_seed
 from models.gelda.spec import GeldaSpec
+from models.seeds import derived_seed
 from models.semantics.spec import OneHotVectors
 
 Vectors = npt.NDArray[np.float32]

@@ -23,8 +23,8 @@ from models.evaluation.splits import TRAIN, VAL
 from models.evaluation.trainer import InitialHead, Trainer, items
 from models.gelda import method
 from models.gelda.method import Generator
-from models.gelda.plan import cell_rows
 from models.gelda.spec import GeldaSpec
+from models.planning.rows import cell_rows
 from models.study.levels import drawing, evaluation_data, held_out_rows, rival_draw
 from models.study.prepare import Prepared, Rows, prepare
 from models.study.rivals import Semantics, rival_of

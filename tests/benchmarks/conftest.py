@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import raw_images
-from models.gelda.spec import DenoiserSpec, GeldaSpec, PlanSpec, SamplerSpec
+from models.gelda.spec import DenoiserSpec, GeldaSpec, SamplerSpec
+from models.planning.spec import PlanSpec
 from tests.models.encoders import tiny
 
 NAMES = np.array(["ant", "bee", "cat", "dog"])

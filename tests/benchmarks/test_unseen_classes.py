@@ -10,7 +10,7 @@ from benchmarks.left_out import Report, Said, Task, biased, choose_biases, harmo
 from benchmarks.left_out_arms import WORDS, Known, LeftOut, Trial
 from benchmarks.longtail import spec_of
 from benchmarks.longtail_data import LongTail
-from models.gelda.spec import PlanSpec
+from models.planning.spec import PlanSpec
 
 K = 20
 COUNTS = np.maximum(4, (50 * 0.85 ** np.arange(K)).astype(int))

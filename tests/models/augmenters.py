@@ -11,15 +11,9 @@ from models.front import preparation
 from models.front.front import Front
 from models.front.spec import PreparationSpec
 from models.gelda import method as gelda
-from models.gelda.plan import cell_rows
-from models.gelda.spec import (
-    DenoiserSpec,
-    GeldaSpec,
-    LatentSpec,
-    ObjectiveSpec,
-    PlanSpec,
-    SamplerSpec,
-)
+from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
+from models.planning.rows import cell_rows
+from models.planning.spec import PlanSpec
 from models.semantics.spec import LearnedVectors, MeanVectors, OneHotVectors
 
 TAIL = (40, 12, 3, 1)

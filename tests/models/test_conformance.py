@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import Interrupted
-from models.gelda.spec import PlanSpec
+from models.planning.spec import PlanSpec
 from tests.models.augmenters import (
     AUGMENTERS,
     NAMES,

@@ -21,7 +21,7 @@ from models.evaluation.splits import UNASSIGNED
 from models.front.front import Front
 from models.front.preparation import fit as fit_preparation
 from models.front.preparation import transformed
-from models.gelda.plan import derived_seed
+from models.seeds import derived_seed
 from workers.pipelines.classifier_report import MIXED, REAL, card_sections, report_on
 from workers.pipelines.datasets import (
     encoder_of,

@@ -12,8 +12,8 @@ from app.domain.tasks import Effects, NewTask
 from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation.splits import TRAIN, VAL
 from models.gelda.method import Generator
-from models.gelda.plan import cell_rows
 from models.gelda.spec import GeldaSpec
+from models.planning.rows import cell_rows
 from models.study.levels import held_out_rows
 from models.study.prepare import Prepared, Rows, prepare
 from models.study.rivals import Semantics, rival_of

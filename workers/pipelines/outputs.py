@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from models.gelda.plan import item_seed
+from models.seeds import item_seed
 
 Latents = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

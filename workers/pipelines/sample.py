@@ -4,8 +4,8 @@ from typing import Any
 
 from app.domain.specs import SampleSpec
 from app.domain.tasks import Effects
-from models.gelda.plan import cell_rows
 from models.gelda.spec import SamplerSpec
+from models.planning.rows import cell_rows
 from workers.pipelines.results import publish_latents
 from workers.pipelines.shards import draw, gather, load_generator, planned
 from workers.task import TaskRun

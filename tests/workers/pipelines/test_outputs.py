@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from models.gelda.plan import item_seed
+from models.seeds import item_seed
 from workers.pipelines.outputs import Synthetic, read_synthetic, write_lineage, write_synthetic
 
 CLASSES = ["añil", "b", "c"]

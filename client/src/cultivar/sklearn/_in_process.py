@@ -24,8 +24,9 @@ from models.evaluation.trainer import items
 from models.front import preparation
 from models.front.front import Front
 from models.gelda.method import Generator, train
-from models.gelda.plan import counts, derived_seed
 from models.gelda.spec import GeldaSpec
+from models.planning.rows import counts
+from models.seeds import derived_seed
 from models.semantics.spec import DescriptionVectors, NameVectors
 from models.study.rivals import Semantics
 from models.study.study import Study

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputProblem
-from models.gelda.plan import cell_rows, counts, item_seed
-from models.gelda.spec import PlanSpec
+from models.planning.rows import cell_rows, counts
+from models.planning.spec import PlanSpec
+from models.seeds import item_seed
 
 HAVE = {"a": 100, "b": 40, "c": 5, "d": 0}
 

@@ -1,13 +1,12 @@
-"""How many latents of each class or cell to make, and the seed of each of them."""
+"""How many items of each class or cell to make."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from models.errors import InputProblem
-from models.gelda.spec import PlanSpec
+from models.planning.spec import PlanSpec
 
 
 def counts(plan: PlanSpec, class_counts: Mapping[str, int]) -> dict[str, int]:
@@ -81,18 +80,3 @@ def _refuse_unknown_classes(plan: PlanSpec, class_counts: Mapping[str, int]) -> 
             f"{field} names {unknown[0]!r}, which is not a class of the dataset",
             field,
         )
-
-
-def item_seed(seed: int, cell: int, counter: int) -> int:
-    """Return the uint64 from which alone the noise of one item is drawn.
-
-    It depends on the job's seed, the item's cell and its number within the cell, never on the shard
-    or batch it is made in.
-    """
-    return derived_seed("item", seed, cell, counter)
-
-
-def derived_seed(purpose: str, *numbers: int) -> int:
-    """Return a uint64 that is as good as independent for every purpose and every tuple of numbers."""
-    text = ":".join([purpose, *map(str, numbers)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from models.gelda import counting
+from models.planning import counting
 from models.spec import Spec
 
 _Key = TypeVar("_Key")
@@ -29,7 +29,7 @@ class CellCount(Spec):
 
 
 class PlanSpec(Spec):
-    """How many latents of each class to make, at most 10,000,000 in all. Exactly one of the fields."""
+    """How many items of each class to make, at most 10,000,000 in all. Exactly one of the fields."""
 
     raise_to: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Raise every class to this many rows, real and synthetic together."""
