@@ -17,6 +17,7 @@ from models.glico import sphere
 from models.glico.decoder import NOISE_DIM, Decoder
 from models.glico.pairs import Members, Mix, columns
 from models.glico.spec import DecoderSpec, InterpolationSpec
+from models.precision import Resolved, autocast, resolve
 from models.seeds import item_seed
 
 FORMAT = 1
@@ -162,28 +163,33 @@ class Generator:
 
     def source(self, spec: InterpolationSpec) -> Source:
         """Return what a classifier's training draws its synthetic images from."""
+        precision = resolve("auto", str(self.codes.device))
 
         @torch.inference_mode()
         def draw(rows: Tensor, generator: torch.Generator) -> Tensor:
             mix = drawn_mix(self.members, rows, generator, spec)
             noise = torch.randn(len(rows), NOISE_DIM, generator=generator)
-            return self.decode(mix, spec, noise.to(self.codes.device))
+            return self.decode(mix, spec, noise.to(self.codes.device), precision)
 
         return draw
 
     def decode(
-        self, mix: Mix, spec: InterpolationSpec, noise: Float[Tensor, "k e"]
+        self,
+        mix: Mix,
+        spec: InterpolationSpec,
+        noise: Float[Tensor, "k e"],
+        precision: Resolved = "float32",
     ) -> Float[Tensor, "k 3 side side"]:
         """Return images in [0, 1] of parents and shares."""
         labels = self._labels[mix.parents[:, 0]]
         if spec.path == "none":
-            return self._decoded(self.codes[mix.parents[:, 0]], labels, noise)
+            return self._decoded(self.codes[mix.parents[:, 0]], labels, noise, precision)
         codes = self.codes[mix.parents]
         if spec.path == "slerp":
             z = sphere.mean(codes, mix.weights)
         else:
             z = (mix.weights.unsqueeze(2) * codes).sum(dim=1)
-        made = self._decoded(z, labels, noise)
+        made = self._decoded(z, labels, noise, precision)
         if not spec.residuals:
             return made
         for number in range(mix.parents.shape[1]):
@@ -195,8 +201,10 @@ class Generator:
         """Return what the generator makes of training images, without noise."""
         return self._decoded(self.codes[rows], self._labels[rows], None)
 
-    def _decoded(self, z: Tensor, labels: Tensor, noise: Tensor | None) -> Tensor:
-        with torch.autocast("cuda", torch.bfloat16, enabled=z.device.type == "cuda"):
+    def _decoded(
+        self, z: Tensor, labels: Tensor, noise: Tensor | None, precision: Resolved = "float32"
+    ) -> Tensor:
+        with autocast(z.device, precision):
             made: Tensor = self._decoder(z, labels, noise)
         return made.float()
 

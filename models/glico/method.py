@@ -21,6 +21,7 @@ from models.glico.generator import FORMAT, Drawn, Generator, cross_fade
 from models.glico.losses import Distance, laplacian
 from models.glico.spec import GlicoSpec, ReconstructionSpec
 from models.memory_format import channels_last
+from models.precision import resolve as precise
 from models.seeds import derived_seed
 from models.watch import Watch
 
@@ -77,7 +78,7 @@ def train(
             "dataset",
         )
     side = x.shape[1]
-    settings = resolve(spec.reconstruction, n=len(x), side=side)
+    settings = resolve(spec.reconstruction, n=len(x), side=side, device=device)
     config = _config(classes, counts, side, spec, settings, seed, loss_name)
     with torch.random.fork_rng(devices=[]):  # initialisers know the global generator only
         torch.manual_seed(derived_seed("weights", seed))
@@ -105,11 +106,14 @@ def train(
     return Generator(decoder, codes, images, labels, config | {"history": run.history})
 
 
-def resolve(spec: ReconstructionSpec, *, n: int, side: int) -> ReconstructionSpec:
-    """Return the spec with every default that depends on the data filled in."""
+def resolve(
+    spec: ReconstructionSpec, *, n: int, side: int, device: str = "cpu"
+) -> ReconstructionSpec:
+    """Return the spec with every default that depends on data and machine filled in."""
     batch = spec.batch_size or (64 if side <= 32 else 32)
     steps = spec.steps or round(min(50_000, max(1000, 60 * math.sqrt(n)) * max(1, side / 32)))
-    return spec.model_copy(update={"batch_size": batch, "steps": steps})
+    precision = precise(spec.precision, device)
+    return spec.model_copy(update={"batch_size": batch, "steps": steps, "precision": precision})
 
 
 def _plan(settings: ReconstructionSpec, seed: int, batch_size: int | None) -> training.Plan:
@@ -124,6 +128,7 @@ def _plan(settings: ReconstructionSpec, seed: int, batch_size: int | None) -> tr
         classifier_weight=settings.classifier_weight,
         checkpoint_steps=settings.checkpoint_steps,
         seed=seed,
+        precision="bfloat16" if settings.precision == "bfloat16" else "float32",
     )
 
 

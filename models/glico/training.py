@@ -18,6 +18,7 @@ from models.errors import InputProblem, Interrupted
 from models.glico.decoder import NOISE_DIM, Auxiliary, Decoder
 from models.glico.losses import Distance
 from models.glico.sphere import project
+from models.precision import Resolved, autocast
 from models.seeds import derived_seed
 from models.watch import Watch
 
@@ -40,6 +41,7 @@ class Plan:
     classifier_weight: float
     checkpoint_steps: int
     seed: int
+    precision: Resolved
 
 
 @dataclass
@@ -199,7 +201,7 @@ def _step(
     for first in range(0, len(rows), plan.micro_batch):
         micro = slice(first, first + plan.micro_batch)
         part, noise_part = rows[micro], noise[micro]
-        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+        with autocast(device, plan.precision):
             made = run.decoder(run.codes(part), labels[part], noise_part)
             logits = run.auxiliary(made)
         wanted = images[part].float() / 255
