@@ -17,7 +17,7 @@ _GROUPS = 8
 
 
 class Decoder(nn.Module):
-    """A linear layer to 4 × 4 maps, then one block for each doubling, then RGB in [0, 1].
+    """A linear layer to maps of 4 × 4 or 6 × 6, then one block for each doubling, then RGB in [0, 1].
 
     Normalisation is over groups of channels of one image: what an image looks like does not depend
     on which others are made beside it, in training or afterwards.
@@ -30,13 +30,14 @@ class Decoder(nn.Module):
         self.classes = nn.Embedding(n_classes, spec.code_dim) if spec.conditioned else None
         parts = 1 + spec.noise + spec.conditioned
         doublings = int(math.log2(side // _COARSEST))
+        self._coarsest = side >> doublings  # 6 for 96 pixels, else 4
         widths = [
             spec.width * min(_WIDEST, 2 ** max(0, doublings - 1 - level))
             for level in range(doublings)
         ]
         widths = [widths[0], *widths]
         self.widths = widths
-        self.project = nn.Linear(parts * spec.code_dim, widths[0] * _COARSEST**2)
+        self.project = nn.Linear(parts * spec.code_dim, widths[0] * self._coarsest**2)
         blocks = itertools.pairwise(widths)
         self.blocks = nn.Sequential(*(_block(a, b, spec.upsampling) for a, b in blocks))
         self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
@@ -61,7 +62,7 @@ class Decoder(nn.Module):
         if self.classes is not None:
             parts.append(self.classes(labels))
         maps = self.project(torch.cat(parts, dim=1)).unflatten(
-            1, (self.widths[0], _COARSEST, _COARSEST)
+            1, (self.widths[0], self._coarsest, self._coarsest)
         )
         found: Tensor = torch.sigmoid(self.to_rgb(self.blocks(maps)))
         return found

@@ -103,7 +103,9 @@ def train(
     )
     training.fit(run, images, labels, distance, plan, watch)
     codes = run.codes.weight.detach()
-    return Generator(decoder, codes, images, labels, config | {"history": run.history})
+    return Generator(
+        decoder, codes, images, labels, config | {"history": [list(point) for point in run.history]}
+    )
 
 
 def resolve(

@@ -44,7 +44,8 @@ class Members:
 
         The base has share 1 - t with t ~ U(low, high); the partners have t between them, in parts that
         are uniform over the simplex. Where a class has fewer images than parents are asked for, the
-        places left over repeat the base with share 0, and an image alone in its class stands for itself.
+        places left over repeat the base with share 0, and an image alone in its class stands for itself. Without a
+        path the base has all of it.
 
         Args:
             rows: numbers of the base images.
@@ -52,6 +53,8 @@ class Members:
             spec: how many parents, and the range of t.
         """
         partners, others = spec.parents - 1, self.counts[self.y[rows]] - 1
+        if spec.path == "none":
+            others = torch.zeros_like(others)
         t = spec.low + (spec.high - spec.low) * uniform[:, 0]
         picked = [self._rank[rows]]
         shares = []
