@@ -151,3 +151,14 @@ class GlicoSpec(Spec):
 
     output: ImageOutputSpec = ImageOutputSpec()
     """The form of what is handed out."""
+
+    @model_validator(mode="after")
+    def _no_cells_without_subdomains(self) -> Self:
+        if self.plan.cells is not None:
+            raise contradiction(
+                "cells_need_subdomains",
+                "The plan names cells, but GLICO knows classes alone, no subdomains: give `per_class`",
+                "plan",
+                "cells",
+            )
+        return self
