@@ -44,7 +44,7 @@ def fitted(rows: Callable[..., Rows], tmp_path: Path) -> Callable[..., ImageClas
     """Trains on such images; takes fields of the spec, and whatever `fit` takes by name."""
     named = {
         "source", "probability", "resume", "on_progress", "on_checkpoint", "should_stop",
-        "batch_rows", "classes", "device",
+        "batch_rows", "half", "classes", "device",
     }  # fmt: skip
 
     def train(
