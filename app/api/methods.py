@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from app.api.allowed_models import encoders
+from app.api.allowed_models import encoders, image_models
 from app.api.callers import AnyCaller
 from app.api.route import ApiRoute
 from app.api.schemas.method import Methods, MethodView
-from app.domain.specs import EmbedSpec, SampleSpec
+from app.domain.specs import EmbedSpec, GlicoSpec, SampleSpec
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
 
@@ -27,6 +27,20 @@ _METHODS = (
         spec_schema=GeldaSpec.model_json_schema(),
     ),
     MethodView(
+        kind="glico",
+        title="Images from few images a class",
+        description=(
+            "Learns a code for each of a few labelled images and a generator together, and makes images"
+            " between those of one class (Azuri & Weinshall 2020, Learning from Small Data Through"
+            " Sampling an Implicit Conditional Generative Latent Optimization Model)."
+        ),
+        modalities=["image"],
+        takes=["dataset"],
+        gives=["generator", "synthetic images", "classifier", "report"],
+        models=[],
+        spec_schema=GlicoSpec.model_json_schema(),
+    ),
+    MethodView(
         kind="embed",
         title="Embeddings of raw data",
         description="Makes embeddings of images, audio or text with a frozen foundation model.",
@@ -40,9 +54,9 @@ _METHODS = (
         kind="sample",
         title="More samples of a generator",
         description="Draws from a generator that an earlier job has trained.",
-        modalities=["embedding"],
+        modalities=["embedding", "image"],
         takes=["generator"],
-        gives=["synthetic latents"],
+        gives=["synthetic latents", "synthetic images"],
         models=[],
         spec_schema=SampleSpec.model_json_schema(),
     ),
@@ -64,10 +78,10 @@ _ENCODING = frozenset({"embed", "gelda"})
 @router.get("")
 def list_methods(caller: AnyCaller) -> Methods:
     """List the kinds of job, what each spec may say, and the models it may name."""
-    models = encoders(caller.services.settings)
+    settings = caller.services.settings
+    models = dict.fromkeys(_ENCODING, encoders(settings)) | {"glico": image_models(settings)}
     return Methods(
         data=[
-            method.model_copy(update={"models": models}) if method.kind in _ENCODING else method
-            for method in _METHODS
+            method.model_copy(update={"models": models.get(method.kind, [])}) for method in _METHODS
         ]
     )

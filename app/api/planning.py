@@ -1,11 +1,12 @@
 """What a job would do: its stages, and how many rows of each class, or cell, it would make."""
 
-from app.api.fitting import check_fit
-from app.api.known_rows import KnownRows, of_dataset, of_generator
+from app.api.fitting import check_fit, check_generator
+from app.api.known_rows import KnownRows, of_dataset, of_generator, of_images
+from app.api.makers import method_of, named_generator
 from app.api.schemas.job import JobPlan, StageView
 from app.domain.jobs import stages_of
 from app.domain.problems import Invalid
-from app.domain.specs import EmbedSpec, RequestedSpec, SampleSpec
+from app.domain.specs import EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
@@ -16,8 +17,8 @@ def plan_of(tx: Transaction, tenant_id: str, spec: RequestedSpec) -> JobPlan:
     """Return the plan; ``requested`` is null while what it counts is still being made.
 
     Raises:
-        Invalid: the spec does not fit its dataset (see `app.api.fitting`); ``unknown_class`` or
-            ``unknown_subdomain``, where the plan names one that is not there;
+        Invalid: the spec does not fit its dataset or generator (see `app.api.fitting`);
+            ``unknown_class`` or ``unknown_subdomain``, where the plan names one that is not there;
             ``cells_need_subdomains``, ``too_many_cells``, ``plan_too_large``.
     """
     stages = [
@@ -39,18 +40,22 @@ def plan_of(tx: Transaction, tenant_id: str, spec: RequestedSpec) -> JobPlan:
     return JobPlan(stages=stages, requested=requested, cells=cells)
 
 
-def _known(tx: Transaction, tenant_id: str, spec: GeldaSpec | SampleSpec) -> KnownRows | None:
+def _known(
+    tx: Transaction, tenant_id: str, spec: GeldaSpec | GlicoSpec | SampleSpec
+) -> KnownRows | None:
     """Return what is known of the rows that the plan counts; None while they are being made."""
-    if isinstance(spec, GeldaSpec):
-        dataset = tx.datasets.get(tenant_id, spec.dataset)
-        if dataset is None or dataset.manifest is None:
-            return None
-        check_fit(spec, dataset.manifest, dataset.stats or {})
-        return of_dataset(dataset.manifest, conditioned=spec.subdomains is not None)
-    by_id = spec.generator.startswith("gen_")
-    find = tx.generators.get if by_id else tx.generators.by_job
-    generator = find(tenant_id, spec.generator)
-    return of_generator(generator.config) if generator is not None else None
+    if isinstance(spec, SampleSpec):
+        check_generator(spec, method_of(tx, tenant_id, spec.generator))
+        generator = named_generator(tx, tenant_id, spec.generator)
+        return of_generator(generator.config) if generator is not None else None
+    dataset = tx.datasets.get(tenant_id, spec.dataset)
+    if dataset is None or dataset.manifest is None:
+        return None
+    manifest, stats = dataset.manifest, dataset.stats or {}
+    check_fit(spec, manifest, stats)
+    if isinstance(spec, GlicoSpec):
+        return of_images(manifest, stats)
+    return of_dataset(manifest, conditioned=spec.subdomains is not None)
 
 
 def _check_names(plan: PlanSpec, rows: KnownRows) -> None:
@@ -79,7 +84,8 @@ def _check_names(plan: PlanSpec, rows: KnownRows) -> None:
 
 def _by_class(plan: PlanSpec, rows: KnownRows) -> dict[str, int]:
     _check_size(plan.too_large(rows.class_counts))
-    return plan.counts(rows.class_counts)
+    wanted = plan.counts(rows.class_counts)
+    return {name: 0 if name in rows.barren else count for name, count in wanted.items()}
 
 
 def _by_cell(

@@ -5,21 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.context import Caller
+from app.api.fitting import OnDataset, check_modality
+from app.api.makers import method_of
 from app.api.schemas.dataset import LONGEST_NAME
 from app.api.schemas.job import InputView, JobRequest
 from app.domain.ids import new_id
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, NewJob
 from app.domain.problems import Invalid
 from app.domain.records import DatasetState, UploadState
-from app.domain.specs import EmbedSpec, RequestedSpec, SampleSpec
+from app.domain.specs import EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec, HeadSpec
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import UploadedVectors
 
 RETRY_AFTER = "1"  # seconds; a job takes longer, but its first look is cheap
-_MAKE_GENERATORS = frozenset({"gelda"})
-_MAKE_LATENTS = frozenset({"gelda", "sample"})
+_MAKE_GENERATORS = frozenset({"gelda", "glico"})
+_MAKE_ROWS = frozenset({"gelda", "glico", "sample"})
+_JUDGE_THEMSELVES = frozenset({"gelda", "glico"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,10 @@ class Inputs:
                 ``upload_incomplete``, with the field.
         """
         match spec:
-            case EmbedSpec():
-                yield self._dataset(spec.dataset, "spec.dataset", raw=True)
+            case EmbedSpec() | GlicoSpec():
+                yield self._dataset(spec)
             case GeldaSpec():
-                yield self._dataset(spec.dataset, "spec.dataset", raw=spec.encoder is not None)
+                yield self._dataset(spec)
                 for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
                     if isinstance(source, UploadedVectors):
                         yield self._upload(source.upload, f"spec.{field}.upload")
@@ -50,28 +53,21 @@ class Inputs:
             case SampleSpec():
                 yield self._job(spec.generator, "spec.generator", _MAKE_GENERATORS)
             case ClassifierSpec():
-                yield self._dataset(spec.dataset, "spec.dataset", raw=False)
+                yield self._dataset(spec)
                 for job_id in spec.mix:
-                    yield self._job(job_id, "spec.mix", _MAKE_LATENTS)
+                    yield self._latents(job_id, "spec.mix")
                 yield from self._head(spec.head, "spec.head")
 
-    def _dataset(self, dataset_id: str, param: str, *, raw: bool) -> InputView:
-        dataset = self.tx.datasets.get(self.tenant_id, dataset_id)
+    def _dataset(self, spec: OnDataset) -> InputView:
+        param = "spec.dataset"
+        dataset = self.tx.datasets.get(self.tenant_id, spec.dataset)
         if dataset is None:
             raise _not_found("dataset", param)
-        if raw == (dataset.modality == "embedding"):
-            raise Invalid(
-                "Its rows are embeddings already, which no encoder reads: leave `encoder` out."
-                if raw
-                else f"Its rows are raw ({dataset.modality}), not embeddings: a gelda job takes them "
-                "with an `encoder`, and an embed job makes embeddings of them.",
-                code="input_unsuitable",
-                param=param,
-            )
+        check_modality(spec, dataset.modality)
         if dataset.state is DatasetState.FAILED:
             raise _ended("dataset", dataset.state, dataset.error, param)
         maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
-        return InputView(id=dataset_id, param=param, state=dataset.state, job_id=maker)
+        return InputView(id=spec.dataset, param=param, state=dataset.state, job_id=maker)
 
     def _head(self, head: HeadSpec, param: str) -> Iterator[InputView]:
         if head.initial is not None:
@@ -89,6 +85,20 @@ class Inputs:
         if self.tx.generators.get(self.tenant_id, generator_id) is None:
             raise _not_found("generator", param)
         return InputView(id=generator_id, param=param, state="ready", job_id=None)
+
+    def _latents(self, job_id: str, param: str) -> InputView:
+        found = self._job(job_id, param, _MAKE_ROWS)
+        job = self.tx.jobs.get(self.tenant_id, job_id)
+        assert job is not None
+        maker = job.spec["generator"] if job.kind == "sample" else job_id
+        if method_of(self.tx, self.tenant_id, maker) == "glico":
+            raise Invalid(
+                "The job makes images, and latents alone can be mixed in here; a glico job trains a "
+                "classifier with its images itself.",
+                code="input_unsuitable",
+                param=param,
+            )
+        return found
 
     def _job(self, job_id: str, param: str, kinds: frozenset[str]) -> InputView:
         job = self.tx.jobs.get(self.tenant_id, job_id)
@@ -141,8 +151,8 @@ def release_condition(request: JobRequest) -> dict[str, object] | None:
     if request.release_if is None:
         return None
     kind = request.spec.kind
-    if kind != "gelda":
-        raise _unmeasured(f"A job of kind {kind} measures nothing of it; only gelda does.")
+    if kind not in _JUDGE_THEMSELVES:
+        raise _unmeasured(f"A job of kind {kind} measures nothing of it; gelda and glico do.")
     if not request.evaluate.enabled:
         raise _unmeasured("It is judged by what evaluate measures, which is switched off.")
     return dict(request.release_if.conditions)

@@ -80,7 +80,7 @@ def _embedding(only_with: str | None = None) -> tuple[Stage, ...]:
 
 
 # The shape of every kind of job. What the stages do is `workers/pipelines`' business.
-JobKind = Literal["classifier", "embed", "gelda", "ingest", "sample"]
+JobKind = Literal["classifier", "embed", "gelda", "glico", "ingest", "sample"]
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     "ingest": (Stage("ingest", "cpu"),),
@@ -92,6 +92,17 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("choose", "cpu"),
         Stage("sample", "gpu", planned_by="choose"),
         Stage("rivals", "gpu", planned_by="choose"),
+        Stage("evaluate", "cpu"),
+        Stage("publish", "cpu"),
+    ),
+    "glico": (
+        Stage("prepare", "cpu"),
+        Stage("train", "gpu"),
+        # What is searched is known before there is a generator: which arms, which candidates of each.
+        Stage("search", "gpu", planned_by="prepare"),
+        Stage("choose", "cpu"),
+        Stage("classify", "gpu", planned_by="choose"),
+        Stage("sample", "gpu", planned_by="choose"),
         Stage("evaluate", "cpu"),
         Stage("publish", "cpu"),
     ),

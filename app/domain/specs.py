@@ -9,12 +9,16 @@ from models.embeddings.spec import Columns
 from models.encoders.spec import EmbedSpec
 from models.evaluation.spec import EvaluateSpec, ReleaseSpec
 from models.gelda.spec import GeldaSpec, OutputSpec, SamplerSpec
+from models.glico.spec import GlicoSpec, ImageOutputSpec, InterpolationSpec
 from models.planning.spec import PlanSpec
 from models.raw.spec import RawColumns, RawFormat
 from models.spec import Spec
 
 RawModality = Literal["image", "audio", "text"]
 Modality = Literal["embedding", "image", "audio", "text"]
+Method = Literal["gelda", "glico"]
+"""A way to train generators; also the kind of the jobs that do."""
+
 DatasetFormat = Literal["npz", "npy", "safetensors", "parquet", "arrow"]
 
 
@@ -49,13 +53,16 @@ class SampleSpec(Spec):
     """How many; `raise_to`, `match` and `multiply` count the rows the generator was trained on."""
 
     sampler: SamplerSpec | None = None
-    """The solver; by default the settings that the generator's job ended with."""
+    """GeLDA's solver; by default the settings that the generator's job ended with."""
 
-    output: OutputSpec = OutputSpec()
-    """File format."""
+    interpolation: InterpolationSpec | None = None
+    """GLICO's way from image to image; by default that of the generator's job."""
+
+    output: Annotated[OutputSpec | ImageOutputSpec, Field(discriminator="format")] | None = None
+    """File format; by default npz for latents, and an imagefolder for images."""
 
 
-RequestedSpec = GeldaSpec | SampleSpec | ClassifierSpec | EmbedSpec
+RequestedSpec = GeldaSpec | GlicoSpec | SampleSpec | ClassifierSpec | EmbedSpec
 JobSpec = Annotated[RequestedSpec, Field(discriminator="kind")]
 
 AnySpec = RequestedSpec | IngestSpec
@@ -73,8 +80,10 @@ __all__ = [
     "DatasetFormat",
     "EmbedSpec",
     "EvaluateSpec",
+    "GlicoSpec",
     "IngestSpec",
     "JobSpec",
+    "Method",
     "Modality",
     "RawColumns",
     "RawFormat",

@@ -32,7 +32,7 @@ def resolve(work: Work, tenant_id: str, kind: str, spec: dict[str, Any]) -> dict
                 for name, upload_id in _gelda_uploads(spec).items()
             }
             return {"dataset": _manifest(work, tenant_id, spec["dataset"]), **files}
-        case "embed":
+        case "embed" | "glico":
             return {"dataset": _manifest(work, tenant_id, spec["dataset"])}
         case "sample":
             return {"generator": _generator(work, tenant_id, spec["generator"])}

@@ -15,6 +15,7 @@ from models.images.batches import Batch
 from models.images.classifier import Normalised
 from models.images.networks import ImageNetwork
 from models.images.spec import ImageClassifierSpec
+from models.precision import Resolved, autocast
 
 
 @dataclass
@@ -25,14 +26,21 @@ class Run:
     optimizer: torch.optim.Optimizer
     window: Tensor
     fingerprint: str
+    precision: Resolved = "float32"
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, model: Normalised, spec: ImageClassifierSpec, fingerprint: str) -> "Run":
+    def start(
+        cls,
+        model: Normalised,
+        spec: ImageClassifierSpec,
+        fingerprint: str,
+        precision: Resolved = "float32",
+    ) -> "Run":
         # Sum of losses, and of steps.
         window = torch.zeros(2, device=model.mean.device, dtype=torch.float64)
-        return cls(model, _optimizer(model.network, spec), window, fingerprint)
+        return cls(model, _optimizer(model.network, spec), window, fingerprint, precision)
 
     def learn(self, batch: Batch, rate: float, rows: int) -> None:
         """Take one optimiser step, with ``rows`` images through the network at once."""
@@ -40,14 +48,13 @@ class Run:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         device = self.model.mean.device
-        fast = device.type == "cuda"
         total = torch.zeros((), device=device)
-        with torch.random.fork_rng(devices=[device] if fast else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(batch.seed)  # dropout knows the global generator only
             for images, labels in zip(
                 torch.split(batch.images, rows), torch.split(batch.labels, rows), strict=True
             ):
-                with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+                with autocast(device, self.precision):
                     logits = self.model.network(self.model.inputs(images))
                 loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
                 loss = loss / len(batch.images)

@@ -21,6 +21,7 @@ from models.images.classifier import ImageClassifier, Images, Normalised
 from models.images.networks import make_network
 from models.images.run import Run
 from models.images.spec import ImageClassifierSpec
+from models.precision import resolve
 from models.seeds import derived_seed
 
 __all__ = ["Source", "fit"]
@@ -87,8 +88,10 @@ def fit(
         "n_classes": n_classes,
         "probability": probability if source is not None else 0.0,
         "data": _digest(x, y),
+        "precision": resolve(spec.precision, device),
     }
-    run = Run.start(model, spec, json.dumps(settings, sort_keys=True))
+    fingerprint = json.dumps(settings, sort_keys=True)
+    run = Run.start(model, spec, fingerprint, resolve(spec.precision, device))
     if resume is not None:
         run.restore(resume)
     report_every = max(1, spec.steps // HISTORY_POINTS)

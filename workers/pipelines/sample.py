@@ -4,7 +4,7 @@ from typing import Any
 
 from app.domain.specs import SampleSpec
 from app.domain.tasks import Effects
-from models.gelda.spec import SamplerSpec
+from models.gelda.spec import OutputSpec, SamplerSpec
 from models.planning.rows import cell_rows
 from workers.pipelines.results import publish_latents
 from workers.pipelines.shards import draw, gather, load_generator, planned
@@ -27,13 +27,13 @@ def sample(task: TaskRun) -> Effects:
 
 def publish(task: TaskRun) -> Effects:
     """Write the files that the job hands out."""
-    config = _config(task)
+    config, output = _config(task), _spec(task).output
     rows = gather(task, task.claim.earlier.get("sample", []), config["dim"])
     return publish_latents(
         task,
         rows,
         config=config | {"sampler": _sampler(task).model_dump(mode="json")},
-        output=_spec(task).output,
+        output=output if isinstance(output, OutputSpec) else OutputSpec(),
         # For a classifier that is given these rows: which rows it must not be measured on.
         summary={name: config[name] for name in ("trained_on", "encoder") if name in config},
     )

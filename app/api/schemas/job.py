@@ -27,8 +27,8 @@ class JobRequest(Body):
     """How the job measures itself; ignored by `sample` and `embed`."""
 
     release_if: ReleaseSpec | None = None
-    """What must hold for a `gelda` job to hand out rows, generator and classifier. Where something does
-    not, the job fails with `not_released` and only its report can be read."""
+    """What must hold for a `gelda` or `glico` job to hand out rows or images, generator and classifier.
+    Where something does not, the job fails with `not_released` and only its report can be read."""
 
     deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     """How long after its creation the job may still run."""
@@ -142,7 +142,8 @@ class JobPlan(View):
 
     stages: list[StageView]
     requested: dict[str, int] | None
-    """Rows to make by class, from the counts of all rows of the dataset; null where they are not known yet."""
+    """Rows or images to make by class, from the counts of all rows of the dataset; null where they are
+    not known yet. `glico` makes none of a class without two images that may be trained on."""
 
     cells: dict[str, dict[str, int]] | None
     """The same by class and subdomain, from the rows that may be trained on; null in a job without

@@ -318,7 +318,8 @@ def test_listed_models_may_be_named(
 
 def test_a_generator_can_be_named_by_its_job_or_itself(client: TestClient, store: Store) -> None:
     job = submit(client, gelda(ready_dataset(client, store)))
-    generator = NewModel(files={}, config={"class_counts": {"cat": 20, "dog": 10}})
+    config = {"method": "gelda", "class_counts": {"cat": 20, "dog": 10}}
+    generator = NewModel(files={}, config=config)
     work(store, Effects(), Effects(), Effects(), Effects(generator=generator))
     ended = client.get(f"/v1/jobs/{job['id']}").json()
     assert ended["state"] == "succeeded"

@@ -199,6 +199,7 @@ def test_more_samples_of_a_generator_are_planned_by_the_cells_it_was_trained_on(
         "/v1/jobs", json={"spec": {"kind": "gelda", "dataset": ready(client, store), **ONE_HOT}}
     ).json()
     config = {
+        "method": "gelda",
         "class_counts": {"cat": 5, "dog": 3},
         "subdomains": ["sea", "land"],
         "cell_counts": [4, 1, 0, 3],
@@ -217,7 +218,7 @@ def test_cells_of_a_generator_without_subdomains_are_refused(
     job = client.post(
         "/v1/jobs", json={"spec": {"kind": "gelda", "dataset": ready(client, store), **ONE_HOT}}
     ).json()
-    generator = NewModel({}, {"class_counts": {"cat": 5, "dog": 3}})
+    generator = NewModel({}, {"method": "gelda", "class_counts": {"cat": 5, "dog": 3}})
     work(store, Effects(), Effects(), Effects(), Effects(generator=generator))
     cells = [{"subdomain": "sea", "rows": 1}]
     sample = {"kind": "sample", "generator": job["id"], "plan": {"cells": cells}}

@@ -24,7 +24,7 @@ class Lab:
     def job(self, kind: str, *, tenant: str | None = None, **fields: Any) -> Job:
         """Make a job of a kind whose inputs exist."""
         spec: dict[str, Any] = {"kind": kind}
-        if kind in {"gelda", "classifier"}:
+        if kind in {"gelda", "glico", "classifier"}:
             spec["dataset"] = self.dataset(tenant)
         if kind == "ingest":
             spec["uploads"] = []

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 # Names of fields that say which kind of thing an object is; sent even where nobody set them.
-DISCRIMINATORS = ("kind", "source")
+DISCRIMINATORS = ("kind", "source", "format")
 
 
 @runtime_checkable

@@ -434,7 +434,7 @@ class CellCount(Part):
 
 
 class PlanSpec(Part):
-    """How many latents of each class to make, at most 10,000,000 in all. Exactly one of the
+    """How many items of each class to make, at most 10,000,000 in all. Exactly one of the
     fields.
     """
 
@@ -588,6 +588,190 @@ class GeldaSpec(Part):
     """File format."""
 
 
+class DecoderSpec(Part):
+    """Codes, and the network that makes images of them."""
+
+    code_dim: Annotated[int, Field(ge=8, le=4096)] = 512
+    """Values of a code, one for each training image, kept on the unit sphere."""
+
+    width: Annotated[int, Field(ge=8, le=512)] = 32
+    """Channels at the finest resolution; twice as many at each coarser one, at most 16 times."""
+
+    upsampling: Literal["transposed", "resize"] = "resize"
+    """How resolution doubles: transposed convolutions, as published, or nearest-neighbour
+    resizing and a convolution, which leave no checkerboard (Odena et al. 2016).
+    """
+
+    noise: bool = False
+    """Noise ε ~ N(0, 0.15²) of 100 values through a linear layer beside the code, so that one
+    code gives many images.
+    """
+
+    conditioned: bool = False
+    """A learned embedding of the class beside the code. Without it labels act through the
+    auxiliary classifier and through pairs of one class alone (implicit conditioning).
+    """
+
+
+class ImageClassifierSpec(Part):
+    """A classifier on images and how it is trained."""
+
+    network: Annotated[
+        str, Field(pattern="^(resnet-(8|14|20|32|44|56)|wrn-(10|16|22|28|40)-\\d{1,2})$")
+    ] = "resnet-8"
+    """A residual network for small images, trained from scratch: `resnet-DEPTH` (He et al. 2016,
+    section 4.2) or `wrn-DEPTH-WIDENING` (Zagoruyko & Komodakis 2016). Images of 64 pixels and
+    more are halved by further strides at its stem.
+    """
+
+    width: Annotated[int, Field(ge=4, le=256)] = 24
+    """Channels of the first block of a `resnet`; a `wrn` begins with 16 times its widening."""
+
+    backbone: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A transformers image model by the name that `GET /v1/methods` lists, fine-tuned in place
+    of `network` with a new linear head.
+    """
+
+    steps: Annotated[int, Field(ge=1, le=1000000)] = 1500
+    """Optimiser steps; the same for every arm of a comparison."""
+
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
+    """Images a step, real and synthetic together."""
+
+    learning_rate: Annotated[float, Field(le=10, gt=0)] | None = None
+    """Peak rate, with cosine decay to zero; by default 0.1 with SGD (Nesterov momentum 0.9) for
+    a `network`, 1e-4 with AdamW for a `backbone`.
+    """
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """L2 penalty of SGD, or decoupled decay of AdamW."""
+
+    crop: Annotated[float, Field(ge=0, le=0.5)] = 0.125
+    """Random shifts of up to this share of the side, edges mirrored, on real and synthetic
+    alike.
+    """
+
+    flip: bool = True
+    """Random mirroring left to right. Switch it off where that changes what an image means:
+    digits.
+    """
+
+    augmentation: Literal["none", "cutout", "randaugment"] = "none"
+    """On top of both: Cutout (DeVries & Taylor 2017) or RandAugment (Cubuk et al. 2020)."""
+
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
+
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    """Steps between checkpoints: the most work that a lost worker can cost."""
+
+
+class ImageOutputSpec(Part):
+    """The form in which synthetic images are handed out."""
+
+    format: Literal["imagefolder"] = "imagefolder"
+    """A zip of one folder a class with PNG files and `metadata.jsonl`, as Hugging Face datasets
+    reads it.
+    """
+
+
+class InterpolationSpec(Part):
+    """How a synthetic image is made of training images of one class."""
+
+    path: Literal["slerp", "lerp", "none"] = "slerp"
+    """Along the sphere, straight, or not at all: the reconstruction of one image (with `noise`,
+    many).
+    """
+
+    low: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Least share t of the way to the partner; published: 0.1."""
+
+    high: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Largest share; published: 0.4. Each image draws its own t between both."""
+
+    parents: Annotated[int, Field(ge=2, le=8)] = 2
+    """Training images that one is made of; more than two give a weighted spherical mean."""
+
+    residuals: bool = True
+    """Add what the generator lost of the parents, in the same shares. Not in the published form."""
+
+
+class MixingSpec(Part):
+    """How synthetic images enter the classifier's training."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Chance of an image of a batch to be synthetic, drawn anew in every step; published: 0.5."""
+
+
+class ReconstructionSpec(Part):
+    """The joint training of codes and generator."""
+
+    external_weights: bool = True
+    """False forbids weights that were trained on other data: the perceptual loss is left out,
+    and nothing but the labelled images has been seen.
+    """
+
+    perceptual: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """VGG-16 for the perceptual loss, by the name of a model that the service has. Without it
+    the loss is an L1 distance of Laplacian pyramids.
+    """
+
+    classifier_weight: Annotated[float, Field(ge=0, le=100)] = 0.5
+    """γ: weight of the auxiliary classifier's cross-entropy on reconstructions."""
+
+    steps: Annotated[int, Field(ge=1, le=1000000)] | None = None
+    """Optimiser steps; by default from the number of images and their side."""
+
+    batch_size: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Images a step; by default 64 up to 32 pixels, 32 above."""
+
+    code_rate: Annotated[float, Field(le=1, gt=0)] = 0.01
+    """Peak rate of Adam (0.5, 0.999) on the codes."""
+
+    generator_rate: Annotated[float, Field(le=1, gt=0)] = 0.002
+    """Peak rate of Adam (0.5, 0.999) on generator and auxiliary classifier."""
+
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    """Steps between checkpoints: the most work that a lost worker can cost."""
+
+
+class GlicoSpec(Part):
+    """Learn a generator of a few labelled images a class, sample it, train a classifier with its
+    images.
+    """
+
+    kind: Literal["glico"] = "glico"
+
+    dataset: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")]
+    """A dataset of images; it may still be in the making."""
+
+    size: Literal[16, 32, 64, 96, 128, 256] | None = None
+    """Side of the images in pixels, cut to squares; by default the nearest to what the dataset
+    has, at most 64.
+    """
+
+    decoder: DecoderSpec = DecoderSpec()
+    """Codes and generator."""
+
+    reconstruction: ReconstructionSpec = ReconstructionSpec()
+    """Their training."""
+
+    interpolation: InterpolationSpec = InterpolationSpec()
+    """Sampling."""
+
+    plan: PlanSpec = PlanSpec(multiply=10.0)
+    """How many images to hand out. The classifier's training draws its own, without end."""
+
+    mixing: MixingSpec = MixingSpec()
+    """Real and synthetic images in the classifier's training."""
+
+    classifier: ImageClassifierSpec = ImageClassifierSpec()
+    """The classifier that `evaluate` trains and the job hands out."""
+
+    output: ImageOutputSpec = ImageOutputSpec()
+    """The form of what is handed out."""
+
+
 class ReleaseSpec(Part):
     """What must hold, on validation rows, for a job to hand out rows, generator and classifier.
     Every condition that is given must hold; one that cannot be measured does not. At least
@@ -651,7 +835,10 @@ class SampleSpec(Part):
     """How many; `raise_to`, `match` and `multiply` count the rows the generator was trained on."""
 
     sampler: SamplerSpec | None = None
-    """The solver; by default the settings that the generator's job ended with."""
+    """GeLDA's solver; by default the settings that the generator's job ended with."""
 
-    output: OutputSpec = OutputSpec()
-    """File format."""
+    interpolation: InterpolationSpec | None = None
+    """GLICO's way from image to image; by default that of the generator's job."""
+
+    output: Annotated[OutputSpec | ImageOutputSpec, Field(discriminator="format")] | None = None
+    """File format; by default npz for latents, and an imagefolder for images."""
