@@ -20,6 +20,7 @@ def spec_of(**fields: Any) -> ImageClassifierSpec:
     """Return a spec of a small network and a short training, but for ``fields``."""
     small = {
         "width": 4, "steps": 9, "batch_size": 8, "learning_rate": 0.05, "checkpoint_steps": 4,
+        "precision": "float32",
     }  # fmt: skip
     return ImageClassifierSpec(**(small | fields))
 
@@ -44,7 +45,7 @@ def fitted(rows: Callable[..., Rows], tmp_path: Path) -> Callable[..., ImageClas
     """Trains on such images; takes fields of the spec, and whatever `fit` takes by name."""
     named = {
         "source", "probability", "resume", "on_progress", "on_checkpoint", "should_stop",
-        "batch_rows", "half", "classes", "device",
+        "batch_rows", "classes", "device",
     }  # fmt: skip
 
     def train(

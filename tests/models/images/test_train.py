@@ -45,7 +45,9 @@ def batches_of(data: Rows, **options: Any) -> Batches:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"network": "wrn-10-1"}, {"half": True}], ids=["resnet", "wrn", "half"]
+    "options",
+    [{}, {"network": "wrn-10-1"}, {"precision": "bfloat16"}],
+    ids=["resnet", "wrn", "bfloat16"],
 )
 def test_it_learns_to_tell_classes_apart(fitted: Fit, rows: Make, options: dict[str, Any]) -> None:
     classifier = fitted(steps=40, crop=0.0, **options)
@@ -73,9 +75,9 @@ def test_equal_seeds_give_equal_weights(fitted: Fit, options: dict[str, Any]) ->
         {"mixup": 1.0},
         {"augmentation": "randaugment"},
         {"source": Grey(), "probability": 0.5},
-        {"half": True},
+        {"precision": "bfloat16"},
     ],
-    ids=["mixup", "randaugment", "source", "half"],
+    ids=["mixup", "randaugment", "source", "bfloat16"],
 )
 def test_a_resumed_training_ends_bit_for_bit_like_one_without_a_break(
     fitted: Fit, tmp_path: Path, options: dict[str, Any]
@@ -104,8 +106,14 @@ def test_a_stopped_training_leaves_a_checkpoint_of_its_last_step(fitted: Fit) ->
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 4}, {"weight_decay": 0.1}, {"n_classes": 4}, {"half": True}, {"data": "other"}],
-    ids=["seed", "spec", "classes", "half", "data"],
+    [
+        {"seed": 4},
+        {"weight_decay": 0.1},
+        {"n_classes": 4},
+        {"precision": "bfloat16"},
+        {"data": "other"},
+    ],
+    ids=["seed", "spec", "classes", "precision", "data"],
 )
 def test_a_checkpoint_of_another_training_is_refused(
     fitted: Fit, rows: Make, other: dict[str, Any]
