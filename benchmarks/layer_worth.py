@@ -10,7 +10,6 @@ import numpy.typing as npt
 from benchmarks.face import Face
 from benchmarks.figures import Estimate, lines
 from models.classifiers.train import fit_head
-from models.evaluation.arms import METHOD
 from models.evaluation.data import EvaluationData
 from models.evaluation.interval import paired_interval
 from models.evaluation.metrics import balanced_accuracy
@@ -94,7 +93,7 @@ def heads(
     trainer = Trainer(known, spec.classifier, seeds=1, seed=seed)
     said = {}
     for arm, rows in added.items():
-        fitted = [trainer.fit(METHOD, Setting(penalty=one), rows)[0] for one in penalties]
+        fitted = [trainer.fit(GELDA, Setting(penalty=one), rows)[0] for one in penalties]
         if len(fitted) > 1:
             scores = trainer.score_on_val(fitted, "balanced_accuracy")
             fitted = [fitted[int(np.argmax(scores))]]

@@ -33,12 +33,12 @@ from benchmarks.comparison import Comparison, pooled
 from benchmarks.face import Face
 from benchmarks.longtail_data import LongTail, class_vectors
 from models.classifiers.spec import HeadSpec, UploadedHead
-from models.evaluation.arms import LABELS, METHOD, REAL, REDRAWN
+from models.evaluation.arms import GELDA, LABELS, REAL, REDRAWN
 from models.evaluation.choosing import Validation, adding, axes_of, starting_setting
 from models.evaluation.metrics import shot_groups
 from models.evaluation.rivals import applicable, trains
 from models.evaluation.settings import Choice, Setting, search
-from models.evaluation.spec import ALL_CONTROLS, EvaluateSpec
+from models.evaluation.spec import LATENT_CONTROLS, EvaluateSpec
 from models.evaluation.trainer import Trainer
 from models.front.spec import PreparationSpec
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec
@@ -89,7 +89,7 @@ def spec_of(data: LongTail, quick: bool = False) -> tuple[GeldaSpec, EvaluateSpe
         adjustments=(0.9, 1.0) if anchored else (1.25, 1.0, 1.5),
         metric="balanced_accuracy",
         # What vectors are worth is measured where the latents are honest: three trainings for one.
-        controls=tuple(c for c in ALL_CONTROLS if not (anchored and c in REDRAWN)),
+        controls=tuple(c for c in LATENT_CONTROLS if not (anchored and c in REDRAWN)),
     )
     return spec, evaluation
 
@@ -190,7 +190,7 @@ def chosen_on(
 ) -> Choice:
     """Return the settings that do best on average over the parts, for every arm that trains heads."""
     data = parts[0].levels[0].data
-    arms = [REAL, METHOD, *filter(trains, applicable(data, spec.classifier, evaluation))]
+    arms = [REAL, GELDA.name, *filter(trains, applicable(data, spec.classifier, evaluation))]
 
     def score(arm: str, setting: Setting) -> float:
         return float(np.mean([part.score(0, arm, setting) for part in parts]))
@@ -229,7 +229,7 @@ def _shifted(study: Study, choice: Choice) -> dict[str, Labels]:
 
 def first_candidates(spec: GeldaSpec, evaluation: EvaluateSpec) -> Choice:
     """Return every arm's first candidates: settings that stand beforehand."""
-    arms = (REAL, METHOD, *evaluation.controls)
+    arms = (REAL, GELDA.name, *evaluation.controls)
     return Choice(
         0,
         {

@@ -19,6 +19,7 @@ class Allowed:
         licence: SPDX identifier, as its page states it.
         megabytes: about how much its float32 weights take.
         revision: the commit to take; None: what `main` is when it is pulled, which is then kept.
+        use: `encoder`, or `perceptual` for a network that only compares images.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Allowed:
     licence: str
     megabytes: int
     revision: str | None = None
+    use: Literal["encoder", "perceptual"] = "encoder"
 
 
 _IMAGE: tuple[Modality, ...] = ("image",)
@@ -45,6 +47,7 @@ ALLOWED = {
         Allowed("google/vit-base-patch16-224", _IMAGE, "Apache-2.0", 346),
         Allowed("google/vit-base-patch16-224-in21k", _IMAGE, "Apache-2.0", 346),
         Allowed("google/mobilenet_v2_1.0_224", _IMAGE, "other", 14),
+        Allowed("timm/vgg16.tv_in1k", _IMAGE, "BSD-3-Clause", 553, use="perceptual"),
         Allowed("openai/whisper-tiny", _AUDIO, "Apache-2.0", 151),
         Allowed("openai/whisper-base", _AUDIO, "Apache-2.0", 290),
         Allowed("openai/whisper-small", _AUDIO, "Apache-2.0", 967),

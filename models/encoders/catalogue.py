@@ -46,7 +46,7 @@ class Found:
     Attributes:
         id: the name that a spec may use.
         path: its folder, in the layout of transformers.
-        family: `model_type` of its config.json.
+        family: `model_type` of its config.json, or `architecture` where timm has written it.
         towers: how it is read, one a modality.
         licence: SPDX identifier, or a hint where to look.
         commit: of the hub, for a model that was pulled.
@@ -156,9 +156,9 @@ def look(name: str, path: Path, commit: str | None = None) -> Found | None:
         commit: of the hub, for a model that was pulled.
     """
     config = _read(path / CONFIG)
-    if not weights(path) or not isinstance(config.get("model_type"), str):
+    family = config.get("model_type", config.get("architecture"))
+    if not weights(path) or not isinstance(family, str):
         return None
-    family: str = config["model_type"]
     has_tokenizer = any((path / file).is_file() for file in ("tokenizer.json", "vocab.txt"))
     preprocessor = _read(path / "preprocessor_config.json") or None
     towers = FAMILIES.get(family) or unlisted(preprocessor, has_tokenizer)

@@ -1,13 +1,46 @@
-"""The arms of every comparison: their names, and in words."""
+"""What reports are about, and the arms of every comparison: their names, and in words."""
 
-REAL, METHOD = "real", "gelda"
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of augmentation, as its reports speak of it.
+
+    Attributes:
+        name: of its arm.
+        label: in words.
+        makes: what it adds to the real rows.
+    """
+
+    name: str
+    label: str
+    makes: Literal["latents", "images"]
+
+    @property
+    def row(self) -> str:
+        """What one of the real rows is called."""
+        return "row" if self.makes == "latents" else "image"
+
+    @property
+    def fitted(self) -> str:
+        """What is trained on them."""
+        return "head" if self.makes == "latents" else "classifier"
+
+
+GELDA = Method("gelda", "GeLDA", "latents")
+GLICO = Method("glico", "GLICO", "images")
+
+REAL = "real"
 ADJUSTED, SAME_HEAD = "logit_adjusted", "same_head"
 LABEL_SHIFT, NEAREST_MEAN = "label_shift", "nearest_class_mean"
 ONE_HOT, SHUFFLED, NO_SUBDOMAIN = "one_hot", "shuffled_vectors", "no_subdomain"
+PUBLISHED = "published"
 
 LABELS = {
     REAL: "real rows only",
-    METHOD: "GeLDA",
+    GELDA.name: GELDA.label,
     ADJUSTED: "real rows only, logit-adjusted",
     SAME_HEAD: "real rows only, the same head",
     "oversampling": "random oversampling",
@@ -23,6 +56,27 @@ LABELS = {
     SHUFFLED: "GeLDA, shuffled vectors",
     NO_SUBDOMAIN: "GeLDA without subdomain vectors",
 }
+"""Of GeLDA's comparisons."""
+
+_IMAGE_LABELS = {
+    REAL: "real images only",
+    "cutout": "real images, Cutout",
+    "randaugment": "real images, RandAugment",
+    "mixup": "real images, mixup",
+    "cross_fade": "pixel cross-fade of the same pairs",
+    "cross_fade_mixup": "the same cross-fade, and mixup",
+}
 
 REDRAWN = (ONE_HOT, SHUFFLED, NO_SUBDOMAIN)
 """The method itself with less meaning in its vectors: not cheaper, but what they must beat."""
+
+OWN_FORMS = (*REDRAWN, PUBLISHED)
+"""The method itself in another form: told beside the verdict, never as a rival."""
+
+
+def labels_of(method: Method) -> dict[str, str]:
+    """Return the arms of a method's comparisons in words, by name."""
+    if method.makes == "latents":
+        return LABELS
+    own = {method.name: method.label, PUBLISHED: f"{method.label} as published"}
+    return _IMAGE_LABELS | own

@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from models.evaluation.data import EvaluationData
+from models.evaluation.arms import Method
+from models.evaluation.data import EvaluationData, LabelledRows
 from models.evaluation.fidelity import Fidelity
 from models.evaluation.result import Result
 
@@ -27,11 +26,12 @@ def caveats(
     result: Result, too_small: Sequence[str], fidelity: Fidelity | None = None
 ) -> list[str]:
     """All that apply, the weightiest first."""
+    method = result.method
     found = [
         _repeated_in_test(result),
-        *([_copied(fidelity), _near_copies(fidelity)] if fidelity else []),
+        *([_copied(method, fidelity), _near_copies(method, fidelity)] if fidelity else []),
         _group_in_test(result),
-        _too_small(too_small),
+        _too_small(method, too_small),
         sampled(result.data),
         _validation(result),
         _one_seed(result),
@@ -39,49 +39,63 @@ def caveats(
         _unseen(result),
         _repeated(result),
         _many_looks(result),
-        "The generator was trained once: the interval covers heads and test rows, not another "
-        "training of the generator.",
+        _own_features(method, fidelity),
+        f"The generator was trained once: the interval covers {method.fitted}s and test {method.row}s, "
+        "not another training of the generator.",
     ]
     return [sentence for sentence in found if sentence]
 
 
 def _repeated_in_test(result: Result) -> str:
     """Rows are told apart by their hash: training sets may have millions."""
-    data = result.data
-    known = {_hash(row) for row in data.train.x}
-    repeated = sum(_hash(row) in known for row in data.test.x)
+    data, row = result.data, result.method.row
+    known = set(_identities(data.train))
+    repeated = sum(one in known for one in _identities(data.test))
     if not repeated:
         return ""
     return (
-        f"{repeated} of {len(data.test.y)} test rows are training rows, value for value: the figures "
+        f"{repeated} of {len(data.test.y)} test {row}s are training {row}s, value for value: the figures "
         "are too good by what was learnt by heart. Leave duplicates out, or name a group column."
     )
 
 
-def _hash(row: npt.NDArray[np.floating[Any]]) -> bytes:
-    return hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+def _identities(rows: LabelledRows) -> list[bytes]:
+    if rows.digests is not None:
+        return list(rows.digests)
+    return [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows.x]
 
 
-def _copied(fidelity: Fidelity) -> str:
-    figure = fidelity.figures["copy_share"]
+def _copied(method: Method, fidelity: Fidelity) -> str:
+    row, figure = method.row, fidelity.figures["copy_share"]
     if not figure.value:
         return ""
     # Up to two digits: one row in a million is a copy too.
     share = f"{100 * figure.value:.2g} %"
     return (
-        f"{share} of {figure.synthetic:,} synthetic rows are training rows, value for value or but "
+        f"{share} of {figure.synthetic:,} synthetic {row}s are training {row}s, value for value or but "
         "for rounding: whoever gets them gets those."
     )
 
 
-def _near_copies(fidelity: Fidelity) -> str:
-    figure = fidelity.figures["near_share_5"]
+def _near_copies(method: Method, fidelity: Fidelity) -> str:
+    row, figure = method.row, fidelity.figures["near_share_5"]
     if (figure.value or 0) < NEAR_COPIES:
         return ""
     return (
-        f"{100 * (figure.value or 0):.0f} % of synthetic rows lie nearer to a training row than all "
-        "but 5 % of held-out rows do: the generator keeps close to what it was trained on, so mind "
-        "whom you give its rows to, and do not count them as new examples."
+        f"{100 * (figure.value or 0):.0f} % of synthetic {row}s lie nearer to a training {row} than all "
+        f"but 5 % of held-out {row}s do: the generator keeps close to what it was trained on, so mind "
+        f"whom you give its {row}s to, and do not count them as new examples."
+    )
+
+
+def _own_features(method: Method, fidelity: Fidelity | None) -> str:
+    """Latents are compared where no head has moved them; images only where a network has."""
+    if method.makes == "latents" or fidelity is None:
+        return ""
+    return (
+        "How real and how new the images are is measured on features of a classifier that was trained on "
+        "the same training images. It knows those better than held-out ones, and so the reference, which "
+        "is made of them as far as they go, may look worse than a perfect generator would."
     )
 
 
@@ -93,7 +107,7 @@ def _group_in_test(result: Result) -> str:
     if not shared:
         return ""
     counted = f"{shared} group has" if shared == 1 else f"{shared} groups have"
-    return f"{counted} rows in train and in test, as the dataset's own splits have it: that leaks."
+    return f"{counted} {result.method.row}s in train and in test, as the dataset's own splits have it: that leaks."
 
 
 def _names(names: Sequence[str]) -> str:
@@ -106,12 +120,12 @@ def _classes(number: int, verb_one: str, verb_many: str) -> str:
     return f"{number} class {verb_one}" if number == 1 else f"{number} classes {verb_many}"
 
 
-def _too_small(too_small: Sequence[str]) -> str:
+def _too_small(method: Method, too_small: Sequence[str]) -> str:
     if not too_small:
         return ""
     counted = _classes(len(too_small), "has", "have")
     return (
-        f"{counted} no row in one of train, val and test, and so cannot be learned, chosen for or "
+        f"{counted} no {method.row} in one of train, val and test, and so cannot be learned, chosen for or "
         f"reported on as the others are: {_names(too_small)}."
     )
 
@@ -129,13 +143,14 @@ def sampled(data: EvaluationData) -> str:
 
 
 def _validation(result: Result) -> str:
-    rows = len(result.data.val.y)
+    rows, row = len(result.data.val.y), result.method.row
     if not rows:
-        return "There were no validation rows: nothing was chosen, the first candidates stand."
+        return f"There were no validation {row}s: nothing was chosen, the first candidates stand."
     if rows < TINY_VAL_ROWS:
+        chosen = "temperature and share" if result.method.makes == "latents" else "settings"
         return (
-            f"Validation has only {rows} rows: the choice of temperature and share is little better "
-            "than chance. The test figures stay honest."
+            f"Validation has only {rows} {row}s: the choice of {chosen} is little better than chance. "
+            "The test figures stay honest."
         )
     return ""
 
@@ -143,7 +158,10 @@ def _validation(result: Result) -> str:
 def _one_seed(result: Result) -> str:
     if result.seeds > 1:
         return ""
-    return "Each head was trained once: the interval covers test rows only. Use more seeds."
+    return (
+        f"Each {result.method.fitted} was trained once: the interval covers test {result.method.row}s "
+        "only. Use more seeds."
+    )
 
 
 def _coarse(result: Result) -> str:
@@ -153,7 +171,7 @@ def _coarse(result: Result) -> str:
         return ""
     counted = _classes(coarse, "has", "have")
     return (
-        f"{counted} fewer than {COARSE_TEST_ROWS} test rows: recall there moves in large steps, "
+        f"{counted} fewer than {COARSE_TEST_ROWS} test {result.method.row}s: recall there moves in large steps, "
         "and the interval may be too narrow."
     )
 
@@ -167,7 +185,9 @@ def _unseen(result: Result) -> str:
     if not empty:
         return ""
     counted = _classes(len(empty), "has", "have")
-    return f"{counted} no training row; controls add nothing there: {_names(empty)}."
+    return (
+        f"{counted} no training {result.method.row}; controls add nothing there: {_names(empty)}."
+    )
 
 
 def _repeated(result: Result) -> str:
@@ -183,6 +203,6 @@ def _repeated(result: Result) -> str:
 def _many_looks(result: Result) -> str:
     number = len(result.intervals)
     return (
-        f"The same test rows serve {number} comparisons: of twenty intervals at 95 % one is "
+        f"The same test {result.method.row}s serve {number} comparisons: of twenty intervals at 95 % one is "
         "expected to miss. Nothing was chosen on them."
     )

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from models.classifiers.spec import HeadSpec
-from models.evaluation.arms import ADJUSTED, METHOD, REAL, SAME_HEAD
+from models.evaluation.arms import ADJUSTED, GELDA, REAL, SAME_HEAD
 from models.evaluation.controls import Added
 from models.evaluation.data import Counts, Draw, EvaluationData
 from models.evaluation.metrics import Metric
@@ -32,7 +32,7 @@ class Level:
 def axes_of(arm: str, head: HeadSpec, spec: EvaluateSpec, sampler: SamplerSpec) -> Axes:
     """Return the candidates that an arm chooses among; the first of each stands unless beaten."""
     axes: dict[str, tuple[float, ...]] = {}
-    if arm == METHOD:
+    if arm == GELDA.name:
         axes["temperature"] = spec.temperatures
         axes["guidance"] = spec.guidances or (sampler.guidance,)
     if arm not in (REAL, ADJUSTED, SAME_HEAD):
@@ -78,7 +78,7 @@ def choose(
         on_progress: called with heads trained and heads in all.
         should_stop: read every step; raises Interrupted.
     """
-    arms = [REAL, METHOD, *filter(trains, applicable(levels[min(levels)].data, head, spec))]
+    arms = [REAL, GELDA.name, *filter(trains, applicable(levels[min(levels)].data, head, spec))]
     axes = {arm: axes_of(arm, head, spec, sampler) for arm in arms}
     first = {arm: starting_setting(axes[arm]) for arm in arms}
     if not len(levels[min(levels)].data.val.y) or not plan.sum():
@@ -95,7 +95,7 @@ def choose(
     validation = Validation(levels, trainers, plan, spec.metric)
     layer = min(levels)
     if len(levels) > 1:
-        layer = max(levels, key=lambda one: validation.score(one, METHOD, first[METHOD]))
+        layer = max(levels, key=lambda one: validation.score(one, GELDA.name, first[GELDA.name]))
     settings = {
         arm: search(axes[arm], partial(validation.score, layer, arm), spec.budget) for arm in arms
     }
@@ -165,7 +165,7 @@ def adding(
     if arm in (REAL, ADJUSTED, SAME_HEAD):
         return None
     counts = share_of(plan, setting.share)
-    if arm != METHOD:
+    if arm != GELDA.name:
         return trainer.augmented(arm, counts)
     cells, counters = items(counts)
     x = np.asarray(draw(cells, counters, setting), dtype=np.float32)

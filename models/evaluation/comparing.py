@@ -1,11 +1,11 @@
-"""GeLDA minus each other arm, in every column of the report."""
+"""The method minus each other arm, in every column of the report."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.arms import METHOD
+from models.evaluation.arms import Method
 from models.evaluation.data import EvaluationData
 from models.evaluation.interval import Interval, Resampled
 from models.evaluation.metrics import balanced_accuracy, shot_groups
@@ -15,16 +15,19 @@ UNSEEN = "unseen"
 """The column of test rows whose cell (class in subdomain) has no training row."""
 
 
-def compared(data: EvaluationData, arms: Mapping[str, Arm]) -> dict[str, dict[str, Interval]]:
+def compared(
+    data: EvaluationData, arms: Mapping[str, Arm], method: Method
+) -> dict[str, dict[str, Interval]]:
     """Return the interval of each column, by arm; a bootstrap draw serves all columns of an arm."""
+    own = method.name
     test = data.test
     right = {name: arm.predictions == test.y for name, arm in arms.items()}
     unseen = unseen_cells(data)
     found = {}
     for name in arms:
-        if name == METHOD:
+        if name == own:
             continue
-        resampled = Resampled.of(right[METHOD], right[name], test.y, groups=test.group)
+        resampled = Resampled.of(right[own], right[name], test.y, groups=test.group)
         found[name] = {
             "all": resampled.interval("accuracy"),
             **{
@@ -36,7 +39,7 @@ def compared(data: EvaluationData, arms: Mapping[str, Arm]) -> dict[str, dict[st
         if unseen is not None:
             rows, cells = unseen
             found[name][UNSEEN] = Resampled.of(
-                right[METHOD][:, rows],
+                right[own][:, rows],
                 right[name][:, rows],
                 cells,
                 groups=None if test.group is None else test.group[rows],

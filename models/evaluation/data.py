@@ -32,12 +32,17 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Latents `n dim`, their classes `n` and, where there are any, groups and subdomains `n`."""
+    """Latents `n dim`, their classes `n` and, where there are any, groups and subdomains `n`.
+
+    Attributes:
+        digests: of each row what it is known by, where `x` is but derived from it (features of an image).
+    """
 
     x: Latents
     y: Labels
     group: Labels | None = None
     subdomain: Labels | None = None
+    digests: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,59 @@
 """`report.html`: the report on one page that needs nothing beside it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from models.evaluation import plots
-from models.evaluation.arms import METHOD
+from models.evaluation import choice_plot, plots
+from models.evaluation.arms import REAL, Method
 from models.evaluation.latent_map import LatentMap
-from models.evaluation.settings import Setting
+from models.evaluation.pictures import Picture
 from models.evaluation.verdict import signed
 
 
-def render(report: Mapping[str, Any], latents: LatentMap | None = None) -> str:
+def render(
+    report: Mapping[str, Any], latents: LatentMap | None = None, pictures: Sequence[Picture] = ()
+) -> str:
     """The page. Names and sentences are escaped; figures are inline, nothing is fetched.
 
     Args:
         report: what `report.build` made.
         latents: the map of `latent_map.project`.
+        pictures: shown in this order, the files within the page.
     """
+    method = Method(**report["method"])
     figures = {
         "comparisons": plots.comparisons(report) if report["comparisons"] else None,
         "gains": plots.gains(report),
         "distances": plots.distances(report),
         "latents": None if latents is None else plots.latents(latents),
         "training": plots.training(report),
-        "choice": plots.choice(report),
+        "choice": choice_plot.choice(report),
     }
     return _template().render(
         report=report,
+        method=method,
+        pictures=pictures,
         # The figures are our own SVG, in which matplotlib has escaped every name.
         figures={name: Markup(svg) for name, svg in figures.items() if svg},  # noqa: S704 - as said
         best=_best_values(report),
-        chosen=plots.in_words(report["choice"]["settings"].get(METHOD, asdict(Setting()))),
+        chosen=choice_plot.in_words(report["choice"]["settings"].get(method.name, {})),
+        classifier=_classifier(report, method),
     )
+
+
+def _classifier(report: Mapping[str, Any], method: Method) -> str:
+    """What the classifier is that is handed out, and what it was trained on."""
+    told, rows = report["classifier"], f"{method.row}s"
+    spec, arm = told["spec"], told["trained_on"]
+    labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
+    known = {method.name: f"real and synthetic {rows}", REAL: f"real {rows} only"}
+    what = f"{spec['head']} head" if "head" in spec else spec["backbone"] or spec["network"]
+    chosen = ", by validation" if told["val_scores"] else ""
+    return f"{what} trained on {known.get(arm, labels.get(arm, arm))}{chosen}"
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from models.evaluation.arms import METHOD, REAL
+from models.evaluation.arms import Method
 from models.evaluation.latent_map import LatentMap
 from models.evaluation.svg import FAINT, INK, figure_svg
 from models.evaluation.verdict import signed
@@ -31,10 +31,10 @@ def shorten(name: str, length: int = 24) -> str:
 
 
 def comparisons(report: Mapping[str, Any]) -> str:
-    """GeLDA minus each other method with its interval, and zero."""
+    """The method minus each other arm with its interval, and zero."""
     rows = [row for row in report["comparisons"] if row["difference"] is not None][::-1]
     metric = report["verdict"]["metric"].replace("_", " ")
-
+    label = report["method"]["label"]
     reach = _reach(rows)
 
     def draw(axes: Axes) -> None:
@@ -46,10 +46,12 @@ def comparisons(report: Mapping[str, Any]) -> str:
         axes.set_yticks(range(len(rows)), [shorten(row["label"], 32) for row in rows])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"GeLDA minus the row, points of {metric} (right of zero: GeLDA is ahead)")
+        axes.set_xlabel(
+            f"{label} minus the row, points of {metric} (right of zero: {label} is ahead)"
+        )
 
     return figure_svg(
-        draw, name="comparisons", title="GeLDA against each control", height=1 + 0.3 * len(rows)
+        draw, name="comparisons", title=f"{label} against each control", height=1 + 0.3 * len(rows)
     )
 
 
@@ -83,14 +85,22 @@ def gains(report: Mapping[str, Any]) -> str | None:
     if not rows:
         return None
     rows.sort(key=lambda row: (-row["train_rows"], row["class"]))
+    real = _real(report)
     title = "Gain in recall, a class each"
     if len(rows) <= BARS_UP_TO:
         height = 1 + 0.24 * len(rows)
-        return figure_svg(lambda axes: _bars(axes, rows), name="gains", title=title, height=height)
-    return figure_svg(lambda axes: _points(axes, rows), name="gains", title=title, height=4.0)
+        return figure_svg(
+            lambda axes: _bars(axes, rows, real), name="gains", title=title, height=height
+        )
+    return figure_svg(lambda axes: _points(axes, rows, real), name="gains", title=title, height=4.0)
 
 
-def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def _real(report: Mapping[str, Any]) -> str:
+    """What real rows are called."""
+    return f"{Method(**report['method']).row}s"
+
+
+def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]], real: str) -> None:
     places = np.arange(len(rows))[::-1]
     axes.barh(
         places, [r["gain"] for r in rows], height=0.66,
@@ -100,11 +110,13 @@ def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yticks(places, [f"{shorten(r['class'])}  ({r['train_rows']:,})" for r in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("points of recall gained over real rows alone  (training rows in brackets)")
+    axes.set_xlabel(
+        f"points of recall gained over real {real} alone  (training {real} in brackets)"
+    )
     _group_legend(axes, rows, bars=True)
 
 
-def _points(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def _points(axes: Axes, rows: Sequence[Mapping[str, Any]], real: str) -> None:
     for group, colour in GROUP_COLOURS.items():
         own = [r for r in rows if r["group"] == group]
         # A class without a training row has no place on a logarithmic axis but the leftmost.
@@ -118,7 +130,7 @@ def _points(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
     axes.minorticks_off()
     axes.set_xlim(min(counts) / 1.25, max(counts) * 1.6)
-    axes.set_xlabel("training rows of the class")
+    axes.set_xlabel(f"training {real} of the class")
     axes.set_ylabel("points of recall gained")
     _name_extremes(axes, rows)
     _group_legend(axes, rows, bars=False)
@@ -177,7 +189,7 @@ def latents(points: LatentMap) -> str:
         axes.set_ylabel("second dimension")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, handletextpad=0.2)
 
-    return figure_svg(draw, name="latents", title="Map of real and synthetic latents", height=4.4)
+    return figure_svg(draw, name="latents", title="Map of what is real and synthetic", height=4.4)
 
 
 def distances(report: Mapping[str, Any]) -> str | None:
@@ -185,7 +197,7 @@ def distances(report: Mapping[str, Any]) -> str | None:
     shares = (report["fidelity"] or {}).get("histogram")
     if not shares:
         return None
-    edges = shares["edges"]
+    edges, real = shares["edges"], _real(report)
 
     def draw(axes: Axes) -> None:
         axes.stairs(shares["held_out"], edges, fill=True, color=FAINT, alpha=0.45, label="held-out")
@@ -193,13 +205,11 @@ def distances(report: Mapping[str, Any]) -> str | None:
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _place: f"{100 * value:g} %")
-        axes.set_xlabel(
-            "distance to the nearest training row, in units of the training rows' spread"
-        )
-        axes.set_ylabel("share of rows")
+        axes.set_xlabel(f"distance to the nearest of the training {real}, in units of their spread")
+        axes.set_ylabel(f"share of {real}")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
-    title = "Distances to the nearest training row"
+    title = f"Distances to the nearest of the training {real}"
     return figure_svg(draw, name="distances", title=title, height=2.8)
 
 
@@ -226,55 +236,3 @@ def _smoothed(steps: Sequence[float], losses: Sequence[float]) -> tuple[Any, Any
     width = max(1, len(losses) // 20)
     kernel = np.ones(width) / width
     return np.convolve(steps, kernel, "valid"), np.convolve(losses, kernel, "valid")
-
-
-def choice(report: Mapping[str, Any]) -> str | None:
-    """What validation saw of GeLDA's settings and of real rows', what it took filled; None if nothing."""
-    found = report["choice"]
-    trials = [t for t in found["trials"] if t["arm"] in (METHOD, REAL)][::-1]
-    if not trials:
-        return None
-    labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
-
-    def draw(axes: Axes) -> None:
-        for place, trial in enumerate(trials):
-            taken = (
-                trial["setting"] == found["settings"][trial["arm"]]
-                and trial["layer"] == found["layer"]
-            )
-            colour = "#1f9d7a" if trial["arm"] == METHOD else FAINT
-            axes.plot(
-                trial["score"], place, "o", ms=7, color=colour, mew=1.6,
-                mfc=colour if taken else "none",
-            )  # fmt: skip
-        axes.set_yticks(range(len(trials)), [_trial_label(t, labels) for t in trials])
-        axes.set_ylim(-0.6, len(trials) - 0.4)
-        axes.grid(visible=False, axis="x")
-        axes.set_xlabel("mean log-probability of the right class on validation (filled: taken)")
-
-    return figure_svg(
-        draw, name="choice", title="Settings on validation", height=0.9 + 0.26 * len(trials)
-    )
-
-
-def _trial_label(trial: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    name = shorten(labels.get(trial["arm"], trial["arm"]), 28)
-    return f"{name}: {in_words(trial['setting'])}" + (
-        f", layer {trial['layer']}" if trial["layer"] else ""
-    )
-
-
-def in_words(setting: Mapping[str, Any]) -> str:
-    """Return a setting of validation in a few words."""
-    words = [f"penalty × {setting['penalty']:g}"]
-    if setting["temperature"] is not None:
-        words = [
-            f"temperature {setting['temperature']:g}",
-            f"{100 * setting['share']:g} % of the plan",
-            *words,
-        ]
-    if setting["guidance"] not in (None, 1):
-        words.append(f"guidance {setting['guidance']:g}")
-    if setting["adjustment"] is not None:
-        words.append(f"τ {setting['adjustment']:g}")
-    return ", ".join(words)

@@ -5,6 +5,7 @@ in the rows they add, or in the loss where that is the arm.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from models.classifiers.head import Head
 from models.classifiers.spec import HeadSpec
 from models.evaluation.arms import (
     ADJUSTED,
+    GELDA,
     LABEL_SHIFT,
     LABELS,
-    METHOD,
     NEAREST_MEAN,
     REAL,
     SAME_HEAD,
@@ -29,11 +30,22 @@ from models.evaluation.controls import (
 from models.evaluation.data import Counts, Draw, EvaluationData, LabelledRows, Labels, Latents
 from models.evaluation.interval import Interval, paired_interval
 from models.evaluation.metrics import Metric
-from models.evaluation.result import Arm, Result
+from models.evaluation.result import Arm, HandedOut, Result
 from models.evaluation.rivals import applicable, trains
 from models.evaluation.settings import Choice, Setting
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.trainer import InitialHead, Progress, Trainer, first_rows, items, share_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadResult(Result):
+    """What is found where heads on latents are trained.
+
+    Attributes:
+        head: the one that is handed out.
+    """
+
+    head: Head
 
 
 def evaluate(
@@ -49,7 +61,7 @@ def evaluate(
     device: str = "cpu",
     on_progress: Progress = lambda _done, _total: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Result:
+) -> HeadResult:
     """Train every arm on `train`, predict `test`, compare each with GeLDA.
 
     Args:
@@ -80,26 +92,26 @@ def evaluate(
     trainer.expected = spec.seeds * (2 + sum(trains(name) for name in wanted) + len(generators))
     plan = np.bincount(synthetic[1], minlength=len(data.cell_counts)).astype(np.int64)
     real = trainer.fit(REAL, choice.of(REAL))
-    mixed, rows_added = _mixed(trainer, synthetic, plan, choice.of(METHOD))
+    mixed, rows_added = _mixed(trainer, synthetic, plan, choice.of(GELDA.name))
     arms = [
         _arm(REAL, real, data),
-        _arm(METHOD, mixed, data, rows_added=rows_added, share=choice.of(METHOD).share),
+        _arm(GELDA.name, mixed, data, rows_added=rows_added, share=choice.of(GELDA.name).share),
         *_controls(trainer, real, plan, choice, wanted),
-        *_redrawn(trainer, plan, choice.of(METHOD), generators),
+        *_redrawn(trainer, plan, choice.of(GELDA.name), generators),
     ]
     by_name = {arm.name: arm for arm in arms}
-    best, chosen, scores = _handed_out({METHOD: mixed, REAL: real}, trainer, spec)
+    best, chosen, scores = _handed_out({GELDA.name: mixed, REAL: real}, trainer, spec)
     repeated = classes_of_one(data.train.y, len(data.classes)) if "smote" in wanted else []
-    return Result(
+    return HeadResult(
+        method=GELDA,
         data=data,
         metric=spec.metric,
         seeds=spec.seeds,
         arms=by_name,
-        intervals=compared(data, by_name),
+        intervals=compared(data, by_name, GELDA),
         choice=choice,
         head=chosen,
-        head_arm=best,
-        val_scores=scores,
+        handed_out=HandedOut(best, chosen.spec.model_dump(mode="json"), scores),
         val_gain=_gain(mixed, real, data.val, spec.metric) if len(data.val.y) else None,
         repeated_classes=tuple(data.classes[label] for label in repeated),
     )
@@ -120,7 +132,7 @@ def _mixed(
     rows = first_rows(synthetic[1], share_of(plan, setting.share))
     x = synthetic[0][rows].astype(np.float32)
     y = synthetic[1][rows].astype(np.int64) // trainer.data.parts_a_class
-    return trainer.fit(METHOD, setting, (x, y)), len(rows)
+    return trainer.fit(GELDA.name, setting, (x, y)), len(rows)
 
 
 def _handed_out(
@@ -128,7 +140,7 @@ def _handed_out(
 ) -> tuple[str, Head, dict[str, float]]:
     """Return the arm that is best on `val`, its best head and the scores; GeLDA's without `val`."""
     if not len(trainer.data.val.y):
-        return METHOD, arms[METHOD][0], {}
+        return GELDA.name, arms[GELDA.name][0], {}
     values = {name: trainer.on_val(heads, spec.metric) for name, heads in arms.items()}
     means = {name: float(np.mean(scores)) for name, scores in values.items()}
     best = max(means, key=lambda name: means[name])
@@ -175,6 +187,6 @@ def _redrawn(
     """Rivals with less meaning: GeLDA's own setting, its own number of rows."""
     added = len(items(share_of(plan, setting.share))[0])
     for name, draw in generators.items():
-        add = adding(METHOD, trainer, draw, plan, setting)
-        heads = trainer.fit(METHOD, setting, add)
+        add = adding(GELDA.name, trainer, draw, plan, setting)
+        heads = trainer.fit(GELDA.name, setting, add)
         yield _arm(name, heads, trainer.data, rows_added=added, share=setting.share)

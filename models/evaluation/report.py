@@ -2,29 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from models.evaluation.arms import METHOD, REAL
+from models.evaluation.arms import REAL
 from models.evaluation.caveats import caveats
 from models.evaluation.comparing import UNSEEN, unseen_cells, unseen_recall
 from models.evaluation.fidelity import Fidelity
 from models.evaluation.interval import DRAWS, Interval
 from models.evaluation.metrics import accuracy, balanced_accuracy, recalls, shot_groups
 from models.evaluation.release import Release
-from models.evaluation.result import Result
+from models.evaluation.result import HandedOut, Result
 from models.evaluation.verdict import verdict
 
 SCHEMA = "cultivar-report/1"
 COLUMNS = ("all", "many", "medium", "few", "balanced")
 """Of every report; one whose test rows are of unseen cells has `unseen` as well."""
-RULES = {
-    "many": "more than 100 training rows",
-    "medium": "20 to 100 training rows",
-    "few": "fewer than 20 training rows",
-}
+RULES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
+"""Training rows of a class in each group."""
+
 CURVE_POINTS = 400
 """Points of the training curve that are kept."""
 
@@ -56,16 +54,17 @@ class Context:
 
 def build(result: Result, context: Context) -> dict[str, Any]:
     """The report as JSON: no NaN, an absent group's figure is null."""
-    groups = shot_groups(result.data.train_counts)
+    groups, rows = shot_groups(result.data.train_counts), f"{result.method.row}s"
     return {
         "schema": SCHEMA,
         "verdict": verdict(result),
+        "method": asdict(result.method),
         "release": context.release and context.release.as_json(),
         "table": {
             "columns": _columns(result),
             "unit": "percent, mean over seeds",
             "groups": {
-                name: {"classes": len(labels), "rule": RULES[name]}
+                name: {"classes": len(labels), "rule": f"{RULES[name]} training {rows}"}
                 for name, labels in groups.items()
             },
             "rows": [_table_row(result, name) for name in result.arms],
@@ -75,9 +74,9 @@ def build(result: Result, context: Context) -> dict[str, Any]:
             f"95 %, paired, hierarchical bootstrap with {DRAWS} draws over "
             f"{result.seeds} seed{'' if result.seeds == 1 else 's'} and, "
             + (
-                "within class, over test rows"
+                f"within class, over test {rows}"
                 if result.data.test.group is None
-                else "where one lies within a class, within class, over groups of test rows"
+                else f"where one lies within a class, within class, over groups of test {rows}"
             )
         ),
         "choice": result.choice.as_json() | {"metric": result.metric},
@@ -86,17 +85,24 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         "fidelity": context.fidelity and context.fidelity.as_json(),
         "splits": _splits(result, context),
         "training": {"steps_and_losses": _thinned(context.history)},
-        "classifier": {
-            "trained_on": result.head_arm,
-            "val_scores": {n: round(100 * v, 2) for n, v in result.val_scores.items()},
-            "spec": result.head.spec.model_dump(mode="json"),
-        },
+        "classifier": _classifier(result.handed_out),
         "caveats": caveats(result, context.too_small, context.fidelity),
         "seed": context.seed,
         "seeds": result.seeds,
         "spec": dict(context.spec),
         "facts": dict(context.facts),
     }
+
+
+def _classifier(found: HandedOut) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "trained_on": found.arm,
+        "val_scores": {name: round(100 * value, 2) for name, value in found.val_scores.items()},
+        "spec": dict(found.spec),
+    }
+    if found.log_scores:
+        told["log_scores"] = {name: round(value, 4) for name, value in found.log_scores.items()}
+    return told
 
 
 def _table_row(result: Result, name: str) -> dict[str, Any]:
@@ -144,10 +150,11 @@ def _percent(value: float) -> float | None:
 
 
 def _per_class(result: Result) -> list[dict[str, Any]]:
-    """Recall on real rows alone and with GeLDA's, a class each; null without a test row."""
+    """Recall on real rows alone and with the method's, a class each; null without a test row."""
     data, n = result.data, len(result.data.classes)
     before, after = (
-        recalls(result.correct(name), data.test.y, n).mean(axis=0) for name in (REAL, METHOD)
+        recalls(result.correct(name), data.test.y, n).mean(axis=0)
+        for name in (REAL, result.method.name)
     )
     test_counts = np.bincount(data.test.y, minlength=n)
     group = {int(c): name for name, cs in shot_groups(data.train_counts).items() for c in cs}
@@ -158,7 +165,7 @@ def _per_class(result: Result) -> list[dict[str, Any]]:
             "train_rows": int(data.train_counts[label]),
             "test_rows": int(test_counts[label]),
             "real": _percent(float(before[label])),
-            "gelda": _percent(float(after[label])),
+            "method": _percent(float(after[label])),
             "gain": _percent(float(after[label] - before[label])),
         }
         for label in range(n)
@@ -176,7 +183,7 @@ def _per_cell(result: Result) -> list[dict[str, Any]] | None:
         return None
     cells, n = data.cells(data.test), len(data.cell_counts)
     before, after = (
-        recalls(result.correct(name), cells, n).mean(axis=0) for name in (REAL, METHOD)
+        recalls(result.correct(name), cells, n).mean(axis=0) for name in (REAL, result.method.name)
     )
     return [
         {
@@ -185,7 +192,7 @@ def _per_cell(result: Result) -> list[dict[str, Any]] | None:
             "train_rows": int(data.cell_counts[cell]),
             "test_rows": int((cells == cell).sum()),
             "real": _percent(float(before[cell])),
-            "gelda": _percent(float(after[cell])),
+            "method": _percent(float(after[cell])),
         }
         for cell in np.unique(cells)
     ]

@@ -1,17 +1,16 @@
 """What evaluation finds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from models.classifiers.head import Head
+from models.evaluation.arms import Method
 from models.evaluation.data import EvaluationData
 from models.evaluation.interval import Interval
 from models.evaluation.metrics import Metric
-from models.evaluation.settings import Choice
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Arm:
     """One way to a classifier, and what it says on test rows.
 
     Attributes:
-        name: `real`, `gelda`, a control's name, or the caller's.
+        name: `real`, the method's, a control's name, or the caller's.
         label: in words.
         predictions: int64 `seeds n`; one row for a method that has no seed.
         rows_added: synthetic or repeated training rows.
@@ -33,29 +32,55 @@ class Arm:
     share: float | None = None
 
 
+class Chosen(Protocol):
+    """What validation chose, and all that it looked at."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return `settings` by arm and `trials`, each with `arm`, `setting`, `score` and `value`."""
+        ...
+
+
 @dataclass(frozen=True)
+class HandedOut:
+    """The classifier that validation chose, as far as the report tells of it.
+
+    Attributes:
+        arm: the arm that it is of.
+        spec: its own, as JSON.
+        val_scores: of the arms that could give it, by the metric on `val`, 0 to 1, mean over seeds;
+            empty where `val` has no row.
+        log_scores: mean log-probabilities of the right class on `val`, likewise, where they are known.
+        seed: number of the arm's seed whose classifier it is.
+    """
+
+    arm: str
+    spec: Mapping[str, Any]
+    val_scores: Mapping[str, float]
+    log_scores: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """Everything the report tells about held-out rows.
 
     Attributes:
-        arms: by name; `real` and `gelda` always, then the controls.
-        intervals: GeLDA minus each other arm, by column (all, many, medium, few, unseen, balanced).
-        head: the head that validation chose among those of `head_arms`.
-        head_arm: the arm it is of.
-        val_scores: of the arms that could give the head, mean over seeds.
-        val_gain: GeLDA minus real rows alone on `val`, by the metric; None without a row there.
+        method: what is measured.
+        arms: by name; `real` and the method's always, then the controls.
+        intervals: the method minus each other arm, by column (all, many, medium, few, unseen, balanced).
+        handed_out: the classifier that validation chose.
+        val_gain: the method minus real rows alone on `val`, by the metric; None without a row there.
         repeated_classes: classes of one row, which SMOTE could only repeat.
     """
 
+    method: Method
     data: EvaluationData
     metric: Metric
     seeds: int
     arms: Mapping[str, Arm]
     intervals: Mapping[str, Mapping[str, Interval]]
-    choice: Choice
-    head: Head
-    head_arm: str
-    val_scores: Mapping[str, float]
+    choice: Chosen
+    handed_out: HandedOut
     val_gain: Interval | None = None
     repeated_classes: tuple[str, ...] = ()
 

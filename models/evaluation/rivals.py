@@ -4,7 +4,7 @@ from models.classifiers.spec import HeadSpec
 from models.evaluation.arms import ADJUSTED, NO_SUBDOMAIN, ONE_HOT, SAME_HEAD, SHUFFLED
 from models.evaluation.controls import AUGMENTING
 from models.evaluation.data import EvaluationData
-from models.evaluation.spec import EvaluateSpec
+from models.evaluation.spec import LATENT_CONTROLS, EvaluateSpec
 from models.evaluation.transfer_controls import TRANSFERRING
 
 
@@ -19,7 +19,7 @@ def applicable(data: EvaluationData, head: HeadSpec, spec: EvaluateSpec) -> list
         **dict.fromkeys(TRANSFERRING, bool(data.subdomains)),
         "gaussian_shrunk": meaning,
     }
-    return [name for name in spec.controls if needs.get(name, True)]
+    return [n for n in spec.controls if n in LATENT_CONTROLS and needs.get(n, True)]
 
 
 def trains(name: str) -> bool:

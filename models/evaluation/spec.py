@@ -21,9 +21,15 @@ Control = Literal[
     "one_hot",
     "shuffled_vectors",
     "no_subdomain",
+    "cutout",
+    "randaugment",
+    "mixup",
+    "cross_fade",
+    "cross_fade_mixup",
+    "published",
 ]
 
-ALL_CONTROLS: tuple[Control, ...] = (
+LATENT_CONTROLS: tuple[Control, ...] = (
     "logit_adjusted",
     "same_head",
     "oversampling",
@@ -39,6 +45,19 @@ ALL_CONTROLS: tuple[Control, ...] = (
     "shuffled_vectors",
     "no_subdomain",
 )
+"""Of methods that make latents."""
+
+IMAGE_CONTROLS: tuple[Control, ...] = (
+    "cutout",
+    "randaugment",
+    "mixup",
+    "cross_fade",
+    "cross_fade_mixup",
+    "published",
+)
+"""Of methods that make images."""
+
+ALL_CONTROLS = (*LATENT_CONTROLS, *IMAGE_CONTROLS)
 
 _Factor = Annotated[float, Field(gt=0, le=1000)]
 
@@ -70,7 +89,8 @@ class EvaluateSpec(Spec):
         0.1,
         4.0,
     )
-    """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
+    """Candidates for the head's penalty or the classifier's weight decay, as multiples of its own; every
+    arm chooses for itself."""
 
     adjustments: Annotated[
         tuple[Annotated[float, Field(ge=0, le=5)], ...], Field(max_length=8)
@@ -85,8 +105,8 @@ class EvaluateSpec(Spec):
     classes or over rows as the metric is."""
 
     controls: tuple[Control, ...] = ALL_CONTROLS
-    """Rivals measured in the same run, as far as they apply: some need class vectors that carry
-    meaning, those of cells need `subdomains`."""
+    """Rivals measured in the same run, as far as they apply: latents have other ones than images; some
+    need class vectors that carry meaning, those of cells need `subdomains`."""
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of rows set aside for choosing, where the dataset brings no `val` split."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.arms import LABELS, METHOD, REAL, REDRAWN
+from models.evaluation.arms import OWN_FORMS, PUBLISHED, REAL, REDRAWN, Method
 from models.evaluation.data import Labels
 from models.evaluation.interval import Interval
 from models.evaluation.result import Result
@@ -42,17 +42,19 @@ def verdict(result: Result) -> dict[str, Any]:
     rivals = {
         name: found[column]
         for name, found in result.intervals.items()
-        if name != REAL and name not in REDRAWN
+        if name != REAL and name not in OWN_FORMS
     }
     best = min(rivals, key=lambda name: rivals[name].mean) if rivals else None
     labels = {name: arm.label for name, arm in result.arms.items()}
     sentences = [
-        _against_real(over_real, metric) + _against_rivals(rivals, labels, over_real),
-        _by_group(result.intervals[REAL]),
+        _against_real(result.method, over_real, metric)
+        + _against_rivals(result.method, rivals, labels, over_real),
+        _by_group(result.method, result.intervals[REAL]),
         _semantics(result.intervals, column),
+        _published(result.method, result.intervals, column),
     ]
     standing = over_real.standing
-    if nothing := _nothing_added(result) or too_little(result.data.test.y):
+    if nothing := _nothing_added(result) or too_little(result.data.test.y, result.method.row):
         standing, sentences = UNKNOWN, [nothing]
     return {
         "helps": standing == "ahead",
@@ -68,37 +70,41 @@ def verdict(result: Result) -> dict[str, Any]:
     }
 
 
-def too_little(y: Labels) -> str:
-    """Say that test rows of classes `y` can show nothing; empty where they can."""
+def too_little(y: Labels, row: str = "row") -> str:
+    """Say that test rows (called `row`) of classes `y` can show nothing; empty where they can."""
     classes = len(np.unique(y))
     if len(y) >= FEWEST_TEST_ROWS and classes > 1:
         return ""
-    rows = f"{len(y)} test row{'s' if len(y) != 1 else ''}"
+    rows = f"{len(y)} test {row}{'s' if len(y) != 1 else ''}"
     return (
         f"Too little is held out to tell whether it helps: {rows} of {classes} "
-        f"class{'es' if classes != 1 else ''}. The figures are of no use; bring more labelled rows."
+        f"class{'es' if classes != 1 else ''}. The figures are of no use; bring more labelled {row}s."
     )
 
 
 def _nothing_added(result: Result) -> str:
-    if result.arms[METHOD].rows_added:
+    method = result.method
+    if result.arms[method.name].rows_added:
         return ""
-    return (
-        "Nothing was added, so nothing is gained: the plan asks for no rows beside the real ones."
-    )
+    why = {
+        "latents": "the plan asks for no rows beside the real ones",
+        "images": "no image of the training was synthetic",
+    }
+    return f"Nothing was added, so nothing is gained: {why[method.makes]}."
 
 
-def _against_real(over_real: Interval, metric: str) -> str:
+def _against_real(method: Method, over_real: Interval, metric: str) -> str:
     size = f"{points(over_real.mean)} points {bracket(over_real)}"
+    made, alone = f"{method.label}'s {method.makes}", f"real {method.row}s alone"
     if over_real.standing == "ahead":
-        return f"{LABELS[METHOD]}'s latents raise {metric} by {size} over real rows alone"
+        return f"{made} raise {metric} by {size} over {alone}"
     if over_real.standing == "behind":
-        return f"{LABELS[METHOD]}'s latents do harm: {metric} changes by {size} against real rows alone"
-    return f"No gain was shown: with {LABELS[METHOD]}'s latents {metric} changes by {size} against real rows alone"
+        return f"{made} do harm: {metric} changes by {size} against {alone}"
+    return f"No gain was shown: with {made} {metric} changes by {size} against {alone}"
 
 
 def _against_rivals(
-    rivals: Mapping[str, Interval], labels: Mapping[str, str], over_real: Interval
+    method: Method, rivals: Mapping[str, Interval], labels: Mapping[str, str], over_real: Interval
 ) -> str:
     if not rivals:
         return "; no control was run."
@@ -117,7 +123,7 @@ def _against_rivals(
         name = level[0][1]
         size = f"{points(rivals[name].mean)} {bracket(rivals[name])}"
         more = _others(len(level) - 1, "does too", "do too")
-        return f"; {labels[name]} does as well (GeLDA minus it: {size}){more}."
+        return f"; {labels[name]} does as well ({method.label} minus it: {size}){more}."
     name = min(rivals, key=lambda n: rivals[n].mean)
     size = f"{points(rivals[name].mean)} {bracket(rivals[name])}"
     return f", and it is ahead of every control: of the nearest, {labels[name]}, by {size}."
@@ -129,7 +135,7 @@ def _others(number: int, one: str, several: str) -> str:
     return f", and {number} other {'control ' + one if number == 1 else 'controls ' + several}"
 
 
-def _by_group(columns: Mapping[str, Interval]) -> str:
+def _by_group(method: Method, columns: Mapping[str, Interval]) -> str:
     told = [
         f"{group} {points(columns[group].mean)} {bracket(columns[group])}"
         for group in ("many", "medium", "few")
@@ -137,17 +143,28 @@ def _by_group(columns: Mapping[str, Interval]) -> str:
     ]
     if len(told) < 2:
         return ""
-    return f"Recall against real rows alone, by training rows a class: {', '.join(told)}."
+    rows = f"{method.row}s"
+    return f"Recall against real {rows} alone, by training {rows} a class: {', '.join(told)}."
+
+
+_STANDING = {"ahead": "ahead of", "level": "level with", "behind": "behind"}
 
 
 def _semantics(intervals: Mapping[str, Mapping[str, Interval]], column: str) -> str:
-    words = {"ahead": "ahead of", "level": "level with", "behind": "behind"}
     told = [
-        f"{words[found.standing]} {_VECTORS[name]} ({points(found.mean)} {bracket(found)})"
+        f"{_STANDING[found.standing]} {_VECTORS[name]} ({points(found.mean)} {bracket(found)})"
         for name in REDRAWN
         if name in intervals and (found := intervals[name][column])
     ]
     return f"The class vectors are {_joined(told)}." if told else ""
+
+
+def _published(method: Method, intervals: Mapping[str, Mapping[str, Interval]], column: str) -> str:
+    if PUBLISHED not in intervals:
+        return ""
+    found = intervals[PUBLISHED][column]
+    size = f"{points(found.mean)} {bracket(found)}"
+    return f"{method.label} in this form is {_STANDING[found.standing]} the published one ({size})."
 
 
 _VECTORS = {

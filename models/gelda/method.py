@@ -31,6 +31,7 @@ from models.gelda.rows import Rows
 from models.gelda.spec import DenoiserSpec, GeldaSpec, ObjectiveSpec
 from models.gelda.vectors import mean_vectors, refuse_absent, table
 from models.seeds import derived_seed
+from models.watch import Watch
 
 __all__ = ["Generator", "item_noise", "resolve", "train"]
 
@@ -121,7 +122,7 @@ def train(
         settings=config | {"inputs": _digest(rows, fitted, held_out)},
         held_out=_watched(held_out, rows, latents, flow, objective, seed),
         resume=resume,
-        watch=training.Watch(
+        watch=Watch(
             on_progress=on_progress,
             on_checkpoint=on_checkpoint,
             should_stop=should_stop,

@@ -6,7 +6,6 @@ without any generator's state having to be kept.
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,29 +22,13 @@ from models.gelda.latents import Latents
 from models.gelda.rows import Members, Rows
 from models.gelda.spec import ObjectiveSpec
 from models.seeds import derived_seed
+from models.watch import Watch
 
 WARM_UP = 100
 """Steps until the learning rate's peak, at most; a tenth of a short training."""
 
 HISTORY_POINTS = 100
 """Points of the training curve that are kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watch:
-    """What a run tells its caller, and how the caller stops it.
-
-    Attributes:
-        on_progress: called with step, steps and the mean loss since the last call.
-        on_checkpoint: called with a file and its step; the file may be moved away.
-        should_stop: asked before every step.
-        scratch: folder for checkpoint files.
-    """
-
-    on_progress: Callable[[int, int, float], None]
-    on_checkpoint: Callable[[Path, int], None] | None
-    should_stop: Callable[[], bool]
-    scratch: Path
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.images.spec import ImageClassifierSpec, ImageSide
+from models.images.spec import ImageClassifierSpec, ImageSide, Precision
 from models.planning.spec import PlanSpec
 from models.spec import Spec, contradiction
 
@@ -60,6 +60,9 @@ class ReconstructionSpec(Spec):
 
     generator_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     """Peak rate of Adam (0.5, 0.999) on generator and auxiliary classifier."""
+
+    precision: Precision = "auto"
+    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
 
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""

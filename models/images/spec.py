@@ -9,6 +9,9 @@ from models.spec import Spec, contradiction
 ImageSide = Literal[16, 32, 64, 96, 128, 256]
 """Sides, in pixels, of the square images that generators make and classifiers read."""
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Of a training's forward pass; `auto` is bfloat16 where the machine has hardware for it."""
+
 Augmentation = Literal["none", "cutout", "randaugment"]
 
 
@@ -53,6 +56,9 @@ class ImageClassifierSpec(Spec):
 
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
+
+    precision: Precision = "auto"
+    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
 
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""

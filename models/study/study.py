@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.embeddings.dataset import EmbeddingDataset
 from models.evaluation import choosing, protocol
-from models.evaluation.arms import METHOD, REDRAWN
+from models.evaluation.arms import GELDA, REDRAWN
 from models.evaluation.choosing import Level, Validation
 from models.evaluation.data import Draw
 from models.evaluation.result import Result
@@ -129,7 +129,7 @@ class Study:
     def drawn(self, choice: Choice) -> tuple[Latents, Labels]:
         """Return latents Z^(l) and cells of the whole plan at what was chosen."""
         cells, counters = items(self.plan)
-        made = self.level(choice.layer).draw(cells, counters, choice.of(METHOD))
+        made = self.level(choice.layer).draw(cells, counters, choice.of(GELDA.name))
         return np.asarray(made, dtype=np.float32), cells
 
     def measure(self, choice: Choice) -> Result:

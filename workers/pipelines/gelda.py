@@ -4,7 +4,7 @@ from typing import Any
 
 from app.domain.tasks import Effects, NewModel, NewTask
 from models.evaluation import choosing
-from models.evaluation.arms import METHOD, REDRAWN
+from models.evaluation.arms import GELDA, REDRAWN
 from models.evaluation.choosing import Level
 from models.evaluation.rivals import applicable
 from models.evaluation.settings import Choice
@@ -71,7 +71,7 @@ def chosen_sampler(task: TaskRun) -> SamplerSpec:
     """Return the spec's solver with what validation chose."""
     spec = GeldaSpec.model_validate(task.claim.spec)
     choice = Choice.from_json(task.claim.earlier["choose"][0])
-    return sampler_at(spec.sampler, choice.of(METHOD))
+    return sampler_at(spec.sampler, choice.of(GELDA.name))
 
 
 def sample(task: TaskRun) -> Effects:

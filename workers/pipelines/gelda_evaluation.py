@@ -15,9 +15,9 @@ from models.evaluation.data import EvaluationData, LabelledRows, Labels, Latents
 from models.evaluation.fidelity import Fidelity, measure_fidelity
 from models.evaluation.latent_map import project
 from models.evaluation.page import render
+from models.evaluation.protocol import HeadResult
 from models.evaluation.release import Release, judge
 from models.evaluation.report import Context, build
-from models.evaluation.result import Result
 from models.evaluation.settings import Choice
 from models.evaluation.spec import ReleaseSpec
 from models.evaluation.splits import TEST, VAL
@@ -65,7 +65,7 @@ def evaluate(task: TaskRun) -> Effects:
 
 
 def _judged(
-    task: TaskRun, result: Result, synthetic: LabelledRows
+    task: TaskRun, result: HeadResult, synthetic: LabelledRows
 ) -> tuple[Fidelity, Release | None]:
     """Return fidelity on `test`, to be reported, and the judgement on `val`, if one is asked for."""
     seed = task.claim.seed
@@ -90,7 +90,7 @@ def _withheld(
 
 def _measured(
     job: PreparedJob, data: EvaluationData, synthetic: tuple[Latents, Labels], choice: Choice
-) -> Result:
+) -> HeadResult:
     task, spec, meter = job.task, job.spec, Meter(job.task)
     generators = {}
     for rival in task.claim.earlier.get("rivals", []):
@@ -133,7 +133,7 @@ def _context(job: PreparedJob, trained: Mapping[str, Any]) -> Context:
 
 
 def _files(
-    task: TaskRun, result: Result, report: dict[str, Any], synthetic: LabelledRows
+    task: TaskRun, result: HeadResult, report: dict[str, Any], synthetic: LabelledRows
 ) -> dict[str, dict[str, Any]]:
     drawn = (synthetic.x, synthetic.y)
     page = render(report, project(result.data, drawn, task.claim.seed % 2**32))
@@ -154,7 +154,7 @@ def _written(task: TaskRun, report: dict[str, Any], page: str) -> Path:
 
 
 def _classifier(
-    task: TaskRun, result: Result, report: dict[str, Any], front: Front
+    task: TaskRun, result: HeadResult, report: dict[str, Any], front: Front
 ) -> dict[str, Any]:
     """Return files and config of the classifier that validation chose: from embeddings to classes."""
     folder = task.scratch / "classifier"
@@ -166,7 +166,7 @@ def _classifier(
         "What this is": (
             f"A {spec.head} head ({spec.loss}) on embeddings of {front.dim_in} dimensions, prepared "
             f"to {front.dim}{f' and taken through {adapter} adapter blocks' if adapter else ''}, for "
-            f"{result.head.n_classes} classes; trained on {result.arms[result.head_arm].label}; "
+            f"{result.head.n_classes} classes; trained on {result.arms[result.handed_out.arm].label}; "
             "validation chose it."
         ),
         "Embeddings": embeddings_in_words(task),
@@ -174,6 +174,6 @@ def _classifier(
         "Limits": "\n\n".join(report["caveats"]),
     }
     write_card(folder / "card.md", "Classifier", sections)
-    told = {"method": "head", "trained_on": result.head_arm, **encoder_of(task)}
+    told = {"method": "head", "trained_on": result.handed_out.arm, **encoder_of(task)}
     config = classifier.config | told
     return {"files": task.keep_folder(folder), "config": config}

@@ -151,7 +151,8 @@ def test_a_true_generator_is_ahead_of_real_rows_and_noise_is_not(
     )
     assert result.intervals["real"]["balanced"].standing == "ahead"
     assert result.intervals["shuffled_vectors"]["balanced"].standing == "ahead"
-    assert result.head_arm == "gelda"
+    assert result.handed_out.arm == "gelda"
+    assert result.handed_out.spec == result.head.spec.model_dump(mode="json")
     assert set(result.arms) == {
         "real", "gelda", "logit_adjusted", "oversampling", "smote", "gaussian_1", "gaussian_2",
         "gaussian_shrunk", "label_shift", "nearest_class_mean", "shuffled_vectors",
@@ -163,7 +164,7 @@ def test_a_true_generator_is_ahead_of_real_rows_and_noise_is_not(
         data, (made[0], (made[1] + 1) % 5), PLAIN, head=quick_head, spec=quick, seed=3
     )
     assert harmed.intervals["real"]["balanced"].standing == "behind"
-    assert harmed.head_arm == "real"
+    assert harmed.handed_out.arm == "real"
 
 
 def test_the_chosen_share_is_what_heads_are_trained_with(data, made, plan, quick_head, quick):

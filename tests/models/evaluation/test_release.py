@@ -95,5 +95,5 @@ def test_a_gate_needs_a_condition():
 
 def test_the_gain_on_validation_rows_is_that_of_the_heads(result):
     assert result.val_gain.low <= result.val_gain.mean <= result.val_gain.high
-    scores = result.val_scores
+    scores = result.handed_out.val_scores
     assert result.val_gain.mean == pytest.approx(scores["gelda"] - scores["real"], abs=1e-9)

@@ -89,7 +89,7 @@ def test_each_control_is_ahead_level_or_behind_by_its_interval(report, result):
 def test_classes_carry_their_gain(report, result):
     worst = report["per_class"][4]
     assert (worst["class"], worst["train_rows"], worst["test_rows"]) == ("epsilon", 4, 60)
-    assert worst["gain"] == pytest.approx(worst["gelda"] - worst["real"], abs=0.011)
+    assert worst["gain"] == pytest.approx(worst["method"] - worst["real"], abs=0.011)
 
 
 def test_a_long_training_curve_is_thinned_but_keeps_its_end(report):
@@ -226,7 +226,7 @@ def test_two_classes_one_dimension_one_seed_and_no_control_still_make_a_page(
 
 def test_a_hundred_classes_are_points_and_thirty_are_bars(result):
     for classes, bars in ((100, False), (30, True)):
-        row = {"group": "few", "test_rows": 9, "real": 1.0, "gelda": 2.0}
+        row = {"group": "few", "test_rows": 9, "real": 1.0, "method": 2.0}
         report = build(result, Context()) | {
             "per_class": [
                 row | {"class": f"class {n}", "train_rows": n, "gain": float(n % 7 - 3)}

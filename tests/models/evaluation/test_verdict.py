@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.evaluation.arms import LABELS, METHOD
+from models.evaluation.arms import GELDA, GLICO, Method, labels_of
 from models.evaluation.interval import Interval
 from models.evaluation.verdict import bracket, points, verdict
 
@@ -22,13 +22,19 @@ class Found:
     arms: dict
     metric: str
     data: SimpleNamespace
+    method: Method
 
 
 ENOUGH = np.arange(20) % 2
 
 
 def found(
-    metric="balanced_accuracy", groups=(NONE, NONE, NONE), y=ENOUGH, rows_added=9, **outcomes
+    metric="balanced_accuracy",
+    groups=(NONE, NONE, NONE),
+    y=ENOUGH,
+    rows_added=9,
+    method=GELDA,
+    **outcomes,
 ):
     columns = {
         name: {
@@ -41,10 +47,10 @@ def found(
         for name, outcome in outcomes.items()
     }
     arms = {
-        name: SimpleNamespace(label=LABELS.get(name, name), rows_added=rows_added)
-        for name in (*columns, METHOD)
+        name: SimpleNamespace(label=labels_of(method).get(name, name), rows_added=rows_added)
+        for name in (*columns, method.name)
     }
-    return verdict(Found(columns, arms, metric, SimpleNamespace(test=SimpleNamespace(y=y))))
+    return verdict(Found(columns, arms, metric, SimpleNamespace(test=SimpleNamespace(y=y)), method))
 
 
 def test_a_gain_that_no_control_reaches():
@@ -140,6 +146,38 @@ def test_groups_are_told_where_there_are_two_or_more():
 
 def test_accuracy_is_named_where_it_was_asked_for():
     assert "raise accuracy by" in found(metric="accuracy", real=AHEAD)["sentence"]
+
+
+def test_images_are_called_images_and_their_method_by_its_name():
+    said = found(
+        method=GLICO, metric="accuracy", real=AHEAD, mixup=LEVEL, groups=(NONE, LEVEL, AHEAD)
+    )
+    assert said["sentence"] == (
+        "GLICO's images raise accuracy by +7.1 points [5.9, 8.4] over real images alone; real images, "
+        "mixup does as well (GLICO minus it: +0.1 [−0.6, 0.8])."
+    )
+    assert said["details"] == [
+        "Recall against real images alone, by training images a class: medium +0.1 [−0.6, 0.8], "
+        "few +7.1 [5.9, 8.4]."
+    ]
+    little = found(method=GLICO, real=AHEAD, y=np.zeros(3, int))
+    assert "3 test images of 1 class" in little["sentence"]
+    nothing = found(method=GLICO, real=LEVEL, rows_added=0)
+    assert nothing["sentence"].endswith("no image of the training was synthetic.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (AHEAD, "ahead of the published one (+7.1 [5.9, 8.4])."),
+        (BEHIND, "behind the published one (−2.0 [−3.0, −1.1])."),
+    ],
+)
+def test_the_published_form_is_told_and_no_rival(outcome, words):
+    said = found(method=GLICO, real=AHEAD, cutout=AHEAD, published=outcome)
+    assert said["best_control"] == "cutout"
+    assert said["as_good_or_better"] == []
+    assert said["details"] == [f"GLICO in this form is {words}"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,135 @@
+"""The state of a classifier's training: one step of it, and its checkpoints."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.checkpoints import read_tensors, write_tensors
+from models.errors import InputProblem
+from models.images.batches import Batch
+from models.images.classifier import Normalised
+from models.images.networks import ImageNetwork
+from models.images.spec import ImageClassifierSpec
+from models.precision import Resolved, autocast
+
+
+@dataclass
+class Run:
+    """The state of a training: all of it goes into a checkpoint."""
+
+    model: Normalised
+    optimizer: torch.optim.Optimizer
+    window: Tensor
+    fingerprint: str
+    precision: Resolved = "float32"
+    step: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        model: Normalised,
+        spec: ImageClassifierSpec,
+        fingerprint: str,
+        precision: Resolved = "float32",
+    ) -> "Run":
+        # Sum of losses, and of steps.
+        window = torch.zeros(2, device=model.mean.device, dtype=torch.float64)
+        return cls(model, _optimizer(model.network, spec), window, fingerprint, precision)
+
+    def learn(self, batch: Batch, rate: float, rows: int) -> None:
+        """Take one optimiser step, with ``rows`` images through the network at once."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        device = self.model.mean.device
+        total = torch.zeros((), device=device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(batch.seed)  # dropout knows the global generator only
+            for images, labels in zip(
+                torch.split(batch.images, rows), torch.split(batch.labels, rows), strict=True
+            ):
+                with autocast(device, self.precision):
+                    logits = self.model.network(self.model.inputs(images))
+                loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+                loss = loss / len(batch.images)
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        self.optimizer.step()
+        self.window += torch.stack([total.double(), torch.ones_like(total, dtype=torch.float64)])
+        self.step += 1
+
+    def report(self) -> float:
+        """Return the mean loss since the last report.
+
+        Raises:
+            InputProblem: ``training_diverged``.
+        """
+        total, n = self.window.tolist()
+        loss = float(total / max(1.0, n))
+        if not math.isfinite(loss):
+            raise InputProblem(
+                "training_diverged",
+                f"the classifier's loss was {loss} by step {self.step}; a lower "
+                "classifier.learning_rate may help",
+                "classifier.learning_rate",
+            )
+        self.history.append((self.step, loss))
+        self.window.zero_()
+        return loss
+
+    def save(self, path: Path) -> Path:
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors["window"] = self.window
+        header = {"step": self.step, "history": self.history, "fingerprint": self.fingerprint}
+        return write_tensors(path, tensors, header)
+
+    def restore(self, path: Path) -> None:
+        """Continue from ``path``.
+
+        Raises:
+            ValueError: the checkpoint is of another training.
+        """
+        tensors, header = read_tensors(path, str(self.window.device))
+        if header.get("fingerprint") != self.fingerprint:
+            raise ValueError(
+                f"{path.name} is a checkpoint of a training with other settings or data"
+            )
+        self.model.load_state_dict(_below("model.", tensors))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer.", tensors).items():
+            index, _, key = name.partition(".")
+            like = parameters[int(index)]
+            # In the weights' order in memory, so that sums over them keep theirs.
+            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            state.setdefault(int(index), {})[key] = kept
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.window.copy_(tensors["window"])
+        self.step = int(header["step"])
+        self.history = [(int(step), float(loss)) for step, loss in header["history"]]
+
+
+def _optimizer(network: ImageNetwork, spec: ImageClassifierSpec) -> torch.optim.Optimizer:
+    """Return SGD, or AdamW for a backbone; biases and BatchNorm's scales do not decay."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": spec.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if spec.backbone is not None:
+        return torch.optim.AdamW(groups, lr=spec.peak_rate)
+    return torch.optim.SGD(groups, lr=spec.peak_rate, momentum=0.9, nesterov=True)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
