@@ -8,7 +8,6 @@ from benchmarks.few_shot import Setting
 
 RATES: tuple[Mapping[str, Any], ...] = (
     {"learning_rate": 0.1, "weight_decay": 0.005},
-    {"learning_rate": 0.1, "weight_decay": 0.02},
     {"learning_rate": 0.03, "weight_decay": 0.05},
 )
 """Rate and decay, of which every arm may choose its own."""
@@ -37,7 +36,7 @@ def _each(**settings: Any) -> tuple[Setting, ...]:
 
 
 def _mixing(source: str) -> tuple[Setting, ...]:
-    """Return three settings of images from pairs of one class under mixup across classes."""
+    """Return settings of images from pairs of one class under mixup across classes."""
     return _each(source=source, probability=0.5, classifier={"mixup": 0.3})
 
 

@@ -16,9 +16,10 @@ the nearest training image as a multiple of held-out images' own, diversity the 
 samples of a class as a multiple of training images' own, both in pixels. Beside the plain accuracy stands
 that on test images with noise, blur or little contrast.
 
-Every run is kept in FOLDER and read again by the next call: an interrupted benchmark goes on where it was,
-and 5 and 50 a class with 3 seeds are one more call. Cost on two cores with AMX: a run is about a minute, a
-generator too; 10 and 25 a class at 5 seeds are 120 runs.
+Every run is kept in FOLDER and read again by the next call: an interrupted benchmark goes on where it was.
+5 and 50 a class are two more calls, with ``--seeds 3 --shots 5 --settings-of 10`` and ``--seeds 3 --shots 50
+--settings-of 25``. Cost on two cores with AMX: a run is about a minute, a generator too; 10 and 25 a class
+at 5 seeds are about 100 runs.
 
 On a GPU, the published network: ``--network wrn-28-10 --steps 20000 --batch 128 --shots 10,25,50,100``.
 """
@@ -35,7 +36,7 @@ import numpy as np
 from benchmarks.comparison import Comparison
 from benchmarks.face import Face
 from benchmarks.few_shot import CORRUPTIONS, FewShot, Job, Ran, run_all
-from benchmarks.few_shot_arms import ARMS, BEST, QUESTIONS, Arm
+from benchmarks.few_shot_arms import ARMS, BEST, QUESTIONS, RATES, Arm
 from benchmarks.figures import Estimate, lines
 from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
 from models.images.spec import ImageClassifierSpec
@@ -104,7 +105,7 @@ def main() -> int:
     bench = Bench(FewShot.read(arguments.data[0]), arguments, face)
     told = {}
     for shots in arguments.shots:
-        settings = bench.choose(shots, ARMS)
+        settings = bench.choose(arguments.settings_of or shots, ARMS)
         told[shots] = show(bench, shots, settings, {name: arm.label for name, arm in ARMS.items()})
     if len(told) > 1:
         draw(face, told)
@@ -120,6 +121,7 @@ def add_options(face: Face) -> None:
     add = face.parser.add_argument
     add("--runs", type=Path, required=True, metavar="FOLDER", help="where runs are kept")
     add("--shots", type=_numbers, default=(10, 25), metavar="N,N", help="images a class (10,25)")
+    add("--settings-of", type=int, metavar="N", help="take what validation chose at N a class")
     add("--questions", type=int, metavar="N", help="ask what each part is worth, at N a class")
     add("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
     add("--network", default="resnet-8", help="of the classifiers (resnet-8)")
@@ -203,7 +205,7 @@ def more(runs: Sequence[Ran], data: FewShot) -> dict[str, Any]:
 
 def ask(bench: Bench, shots: int) -> dict[str, dict[str, Any]]:
     """Measure what each part is worth, at GLICO's own rate and decay."""
-    alone = Arm("GLICO with residuals", ARMS[BEST].tries[:3])
+    alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES)])
     chosen = bench.choose(shots, {BEST: alone, "real": ARMS["real"]})
     settings = dict(chosen)
     rates = chosen[BEST].classifier
