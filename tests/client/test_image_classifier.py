@@ -18,7 +18,9 @@ from cultivar import (
     load_classifier,
 )
 from cultivar._loading import needed
-from cultivar._pixels import PIXELS_AT_ONCE
+from cultivar._pixels import PIXELS_AT_ONCE, batches
+from models.images.rows import read_images
+from models.raw.dataset import RawDataset
 
 SIDE = 16
 NAMES = ["ash", "élan", "fir"]
@@ -110,6 +112,43 @@ def test_of_another_size_the_shorter_side_is_brought_down_and_the_middle_taken(c
         whole, inner = (one.transpose(turn)[None] for one in (wide, wide[:, 20:-20]))
         np.testing.assert_allclose(classifier.logits(whole), classifier.logits(inner), rtol=1e-5)
         assert np.abs(classifier.logits(whole) - classifier.logits(flat)).max() < 0.5
+
+
+def files(folder):
+    """Write images of several sizes, formats and modes; return their paths."""
+    rng = np.random.default_rng(0)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    forms = [
+        ("PNG", "RGB", None),
+        ("JPEG", "RGB", turned),
+        ("PNG", "L", None),
+        ("PNG", "RGBA", None),
+    ]
+    paths = []
+    for height, width in ((SIDE, SIDE), (33, 50), (100, 17), (9, 30), (31, 97)):
+        for form, mode, exif in forms:
+            pixels = rng.integers(0, 256, (height, width, 4), dtype=np.uint8)
+            paths.append(folder / f"{len(paths)}.{form.lower()}")
+            more = {"exif": exif} if exif else {}
+            Image.fromarray(pixels).convert(mode).save(paths[-1], form, **more)
+    return paths
+
+
+def test_images_of_every_size_and_kind_are_read_as_the_service_reads_its_own(tmp_path):
+    paths = files(tmp_path)
+    contents = [path.read_bytes() for path in paths]
+    count = len(paths)
+    dataset = RawDataset(
+        "image",
+        np.frombuffer(b"".join(contents), np.uint8),
+        np.cumsum([0, *map(len, contents)]),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int8),
+        ("a",),
+    )
+    ours = np.concatenate(list(batches(paths, SIDE)))
+    np.testing.assert_array_equal(ours, read_images(dataset, range(count), SIDE))
 
 
 def test_images_are_turned_and_put_on_white_as_ingest_does(classifier, tmp_path):

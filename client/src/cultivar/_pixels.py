@@ -62,14 +62,8 @@ def _square(one: Any, number: int, side: int) -> Pixels:
         return one
     pillow = _pillow()
     image = _rgb(one, number, pillow)
-    width, height = image.size
-    if (width, height) != (side, side):
-        scale = side / min(width, height)
-        size = (max(side, round(width * scale)), max(side, round(height * scale)))
-        left, top = (size[0] - side) // 2, (size[1] - side) // 2
-        image = image.resize(size, pillow.Image.Resampling.BICUBIC)
-        image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image, dtype=np.uint8)
+    fitted = pillow.ImageOps.fit(image, (side, side), pillow.Image.Resampling.LANCZOS)
+    return np.asarray(fitted, dtype=np.uint8)
 
 
 def _rgb(one: Any, number: int, pillow: Any) -> "Image":
