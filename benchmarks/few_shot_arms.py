@@ -35,6 +35,12 @@ def _each(**settings: Any) -> tuple[Setting, ...]:
     return tuple(Setting(classifier={**rates, **more}, **settings) for rates in RATES)
 
 
+def _pairs(source: str) -> tuple[Setting, ...]:
+    """Return settings of images from pairs of one class, most of the time or always."""
+    always = Setting(classifier=RATES[0], source=source, probability=1.0)
+    return (*_each(source=source, probability=0.75), always)
+
+
 def _mixing(source: str) -> tuple[Setting, ...]:
     """Return settings of images from pairs of one class under mixup across classes."""
     return _each(source=source, probability=0.5, classifier={"mixup": 0.3})
@@ -43,12 +49,12 @@ def _mixing(source: str) -> tuple[Setting, ...]:
 ARMS: Mapping[str, Arm] = {
     BEST: Arm(
         "GLICO with residuals, alone or under mixup",
-        (*_each(source="glico", probability=0.75), *_mixing("glico")),
+        (*_pairs("glico"), *_mixing("glico")),
     ),
     "real": Arm("real only, tuned", _each()),
     "cutout": Arm("Cutout", _each(classifier={"augmentation": "cutout"})),
     "mixup": Arm("mixup", (*_each(classifier={"mixup": 1.0}), *_each(classifier={"mixup": 0.3}))),
-    "cross_fade": Arm("pixel cross-fade of the same pairs", _each(source="fade", probability=0.75)),
+    "cross_fade": Arm("pixel cross-fade of the same pairs", _pairs("fade")),
     "cross_fade_mixup": Arm("the same cross-fade, under mixup", _mixing("fade")),
     "published": Arm(
         "GLICO as published", _each(source="glico", probability=0.5, interpolation=PUBLISHED)

@@ -205,7 +205,7 @@ def more(runs: Sequence[Ran], data: FewShot) -> dict[str, Any]:
 
 def ask(bench: Bench, shots: int) -> dict[str, dict[str, Any]]:
     """Measure what each part is worth, at GLICO's own rate and decay."""
-    alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES)])
+    alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES) + 1])
     chosen = bench.choose(shots, {BEST: alone, "real": ARMS["real"]})
     settings = dict(chosen)
     rates = chosen[BEST].classifier
