@@ -28,7 +28,7 @@ Y = np.arange(40) % 4
 def images(side: int = 32) -> np.ndarray:
     x = np.random.default_rng(0).integers(0, 80, (40, side, side, 3))
     for label in range(4):
-        x[Y == label, label * side // 4 : (label + 1) * side // 4] += 150
+        x[label == Y, label * side // 4 : (label + 1) * side // 4] += 150
     return x.astype(np.uint8)
 
 
