@@ -24,7 +24,7 @@ class DecoderSpec(Spec):
 
     upsampling: Literal["transposed", "resize"] = "transposed"
     """How resolution doubles: transposed convolutions, as published, or nearest-neighbour resizing and a
-    convolution, which leave no checkerboard (Odena et al. 2016) but need about twice the steps."""
+    convolution, which leave no checkerboard (Odena et al. 2016) but reconstruct worse after as many steps."""
 
     noise: bool = False
     """Noise ε ~ N(0, 0.15²) of 100 values through a linear layer beside the code, so that one code

@@ -613,8 +613,8 @@ class DecoderSpec(Part):
 
     upsampling: Literal["transposed", "resize"] = "transposed"
     """How resolution doubles: transposed convolutions, as published, or nearest-neighbour
-    resizing and a convolution, which leave no checkerboard (Odena et al. 2016) but need about
-    twice the steps.
+    resizing and a convolution, which leave no checkerboard (Odena et al. 2016) but
+    reconstruct worse after as many steps.
     """
 
     noise: bool = False
