@@ -35,7 +35,7 @@ import numpy as np
 
 from benchmarks.comparison import Comparison
 from benchmarks.face import Face
-from benchmarks.few_shot import CORRUPTIONS, FewShot, Job, Ran, run_all
+from benchmarks.few_shot import CORRUPTIONS, THIN, FewShot, Job, Ran, run_all
 from benchmarks.few_shot_arms import ARMS, BEST, QUESTIONS, RATES, Arm
 from benchmarks.figures import Estimate, lines
 from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
@@ -200,7 +200,7 @@ def more(runs: Sequence[Ran], data: FewShot) -> dict[str, Any]:
         values = [getattr(run, name) for run in runs]
         return None if None in values else round(float(np.mean(values)), 2)
 
-    right = np.stack([run.corrupted == data.y_test for run in runs]).mean(axis=(0, 2))
+    right = np.stack([run.corrupted == data.y_test[::THIN] for run in runs]).mean(axis=(0, 2))
     by = {name: round(100 * float(v), 2) for name, v in zip(CORRUPTIONS, right, strict=True)}
     return {
         "corrupted": round(100 * float(right.mean()), 2),
