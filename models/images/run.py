@@ -1,6 +1,7 @@
 """The state of a classifier's training: one step of it, and its checkpoints."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from models.images.classifier import Normalised
 from models.images.networks import ImageNetwork
 from models.images.spec import ImageClassifierSpec
 from models.precision import Resolved, autocast
+
+HEAD_RATE = 10.0
+"""Learning rate of a backbone's new head, as a multiple of the backbone's: it alone begins with nothing."""
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Run:
     def learn(self, batch: Batch, rate: float, rows: int) -> None:
         """Take one optimiser step, with ``rows`` images through the network at once."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
         device = self.model.mean.device
         total = torch.zeros((), device=device)
@@ -108,8 +112,9 @@ class Run:
         for name, value in _below("optimizer.", tensors).items():
             index, _, key = name.partition(".")
             like = parameters[int(index)]
-            # In the weights' order in memory, so that sums over them keep theirs.
-            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            # In the weights' order in memory, so that sums over them keep theirs; Adam's count of
+            # steps on the CPU, where it was.
+            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.cpu()
             state.setdefault(int(index), {})[key] = kept
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -120,15 +125,22 @@ class Run:
 
 def _optimizer(network: ImageNetwork, spec: ImageClassifierSpec) -> torch.optim.Optimizer:
     """Return SGD, or AdamW for a backbone; biases and BatchNorm's scales do not decay."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": spec.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    if spec.backbone is None:
+        groups = _groups(network.parameters(), spec.weight_decay, 1.0)
+        return torch.optim.SGD(groups, lr=spec.peak_rate, momentum=0.9, nesterov=True)
+    head = list(network.linear.parameters())
+    below = [p for p in network.parameters() if all(p is not own for own in head)]
+    groups = _groups(below, spec.weight_decay, 1.0) + _groups(head, spec.weight_decay, HEAD_RATE)
+    return torch.optim.AdamW(groups, lr=spec.peak_rate)
+
+
+def _groups(parameters: Iterable[Tensor], decay: float, factor: float) -> list[dict[str, Any]]:
+    """Return the optimiser's groups: weights, and what does not decay; ``factor`` of the rate."""
+    every = list(parameters)
+    return [
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay, "factor": factor},
+        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0, "factor": factor},
     ]
-    if spec.backbone is not None:
-        return torch.optim.AdamW(groups, lr=spec.peak_rate)
-    return torch.optim.SGD(groups, lr=spec.peak_rate, momentum=0.9, nesterov=True)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ class ImageClassifierSpec(Spec):
 
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
     """Peak rate, with cosine decay to zero; by default 0.1 with SGD (Nesterov momentum 0.9) for a
-    `network`, 1e-4 with AdamW for a `backbone`."""
+    `network`, 1e-4 with AdamW for a `backbone`, whose new head learns at ten times that."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-3
     """L2 penalty of SGD, or decoupled decay of AdamW."""

@@ -127,3 +127,15 @@ def test_a_model_that_reads_no_images_or_is_unknown_is_refused(
 def test_a_config_can_name_nothing_but_models(name: str) -> None:
     with pytest.raises(ValueError, match="no model of transformers"):
         rebuild({"class": name, "model": {}, "dim": 1}, 2)
+
+
+def test_a_new_head_learns_at_ten_times_the_rate(fitted: Fit) -> None:
+    options = {"backbone": "vit", "steps": 1, "weight_decay": 0.0}
+    still, moved = (
+        fitted(**options, learning_rate=rate).model.network.state_dict() for rate in (1e-12, 1e-3)
+    )
+    # Adam's first step is the rate itself, up or down.
+    steps = {key: float((moved[key] - still[key]).abs().max()) for key in moved}
+    assert steps.pop("linear.weight") == pytest.approx(1e-2, rel=1e-2)
+    assert steps.pop("linear.bias") == pytest.approx(1e-2, rel=1e-2)
+    assert max(steps.values()) == pytest.approx(1e-3, rel=1e-2)

@@ -655,7 +655,7 @@ class ImageClassifierSpec(Part):
 
     learning_rate: Annotated[float, Field(le=10, gt=0)] | None = None
     """Peak rate, with cosine decay to zero; by default 0.1 with SGD (Nesterov momentum 0.9) for
-    a `network`, 1e-4 with AdamW for a `backbone`.
+    a `network`, 1e-4 with AdamW for a `backbone`, whose new head learns at ten times that.
     """
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.005
