@@ -8,7 +8,6 @@ from benchmarks.few_shot import Setting
 
 RATES: tuple[Mapping[str, Any], ...] = (
     {"learning_rate": 0.1, "weight_decay": 0.005},
-    {"learning_rate": 0.1, "weight_decay": 0.02},
     {"learning_rate": 0.03, "weight_decay": 0.05},
 )
 """Rate and decay, of which every arm may choose its own."""
@@ -36,48 +35,48 @@ def _each(**settings: Any) -> tuple[Setting, ...]:
     return tuple(Setting(classifier={**rates, **more}, **settings) for rates in RATES)
 
 
+def _pairs(source: str) -> tuple[Setting, ...]:
+    """Return settings of images from pairs of one class, most of the time or always."""
+    always = Setting(classifier=RATES[0], source=source, probability=1.0)
+    return (*_each(source=source, probability=0.75), always)
+
+
 def _mixing(source: str) -> tuple[Setting, ...]:
-    """Return three settings of images from pairs of one class under mixup across classes."""
+    """Return settings of images from pairs of one class under mixup across classes."""
     return _each(source=source, probability=0.5, classifier={"mixup": 0.3})
 
 
 ARMS: Mapping[str, Arm] = {
     BEST: Arm(
         "GLICO with residuals, alone or under mixup",
-        (*_each(source="glico", probability=0.75), *_mixing("glico")),
+        (*_pairs("glico"), *_mixing("glico")),
     ),
     "real": Arm("real only, tuned", _each()),
     "cutout": Arm("Cutout", _each(classifier={"augmentation": "cutout"})),
     "mixup": Arm("mixup", (*_each(classifier={"mixup": 1.0}), *_each(classifier={"mixup": 0.3}))),
-    "cross_fade": Arm("pixel cross-fade of the same pairs", _each(source="fade", probability=0.75)),
-    "cross_fade_mixup": Arm("the same cross-fade, under mixup", _mixing("fade")),
+    "cross_fade": Arm(
+        "pixel cross-fade of the same pairs, alone or under mixup",
+        (*_pairs("fade"), *_mixing("fade")),
+    ),
     "published": Arm(
         "GLICO as published", _each(source="glico", probability=0.5, interpolation=PUBLISHED)
     ),
 }
 
-_GLICO: Mapping[str, Any] = {"source": "glico", "probability": 0.75}
 _NOISY = {"decoder": {"noise": True}}
 
 QUESTIONS: Mapping[str, tuple[str, Setting]] = {
-    "lerp": ("lerp in place of slerp", Setting(**_GLICO, interpolation={"path": "lerp"})),
-    "plain": ("without residuals", Setting(**_GLICO, interpolation={"residuals": False})),
+    "lerp": ("lerp in place of slerp", Setting(source="glico", interpolation={"path": "lerp"})),
+    "plain": ("without residuals", Setting(source="glico", interpolation={"residuals": False})),
     "no_path": (
         "no path: reconstructions with noise",
-        Setting(**_GLICO, interpolation={"path": "none", "residuals": False}, generator=_NOISY),
+        Setting(
+            source="glico", interpolation={"path": "none", "residuals": False}, generator=_NOISY
+        ),
     ),
     "conditioned": (
         "conditioned on the class",
-        Setting(**_GLICO, generator={"decoder": {"conditioned": True}}),
-    ),
-    "three": ("three parents", Setting(**_GLICO, interpolation={"parents": 3})),
-    "resize": (
-        "resizing in place of transposed convolutions",
-        Setting(**_GLICO, generator={"decoder": {"upsampling": "resize"}}),
-    ),
-    "no_classifier": (
-        "no auxiliary classifier",
-        Setting(**_GLICO, generator={"reconstruction": {"classifier_weight": 0.0}}),
+        Setting(source="glico", generator={"decoder": {"conditioned": True}}),
     ),
 }
-"""What GLICO owes to which part: a label, and the setting but for rate and decay."""
+"""What GLICO owes to which part: a label, and the setting but for rate, decay and share."""

@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.images.spec import ImageClassifierSpec
 
@@ -36,9 +36,9 @@ class Block(nn.Module):
             self.shortcut = _conv(channels, width, stride=stride, kernel=1)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
-        h = torch.relu(self.norm_1(x))
+        h = functional.relu_(self.norm_1(x))
         kept = x if self.shortcut is None else self.shortcut(h)
-        found: Tensor = kept + self.conv_2(torch.relu(self.norm_2(self.conv_1(h))))
+        found: Tensor = kept + self.conv_2(functional.relu_(self.norm_2(self.conv_1(h))))
         return found
 
 
@@ -90,7 +90,7 @@ class ResidualNetwork(ImageNetwork):
 
     def features(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Return the mean over the last stage's places, below the linear layer."""
-        h = torch.relu(self.norm(self.blocks(self.stem(x))))
+        h = functional.relu_(self.norm(self.blocks(self.stem(x))))
         return h.mean(dim=(2, 3))
 
 

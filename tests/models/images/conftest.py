@@ -20,6 +20,7 @@ def spec_of(**fields: Any) -> ImageClassifierSpec:
     """Return a spec of a small network and a short training, but for ``fields``."""
     small = {
         "width": 4, "steps": 9, "batch_size": 8, "learning_rate": 0.05, "checkpoint_steps": 4,
+        "precision": "float32",
     }  # fmt: skip
     return ImageClassifierSpec(**(small | fields))
 

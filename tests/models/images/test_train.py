@@ -44,10 +44,15 @@ def batches_of(data: Rows, **options: Any) -> Batches:
     return Batches(x, y, 3, torch.zeros(3), spec, 7, **given)
 
 
-@pytest.mark.parametrize("network", ["resnet-8", "wrn-10-1"])
-def test_it_learns_to_tell_classes_apart(fitted: Fit, rows: Make, network: str) -> None:
-    classifier = fitted(network=network, steps=40, crop=0.0)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"network": "wrn-10-1"}, {"precision": "bfloat16"}],
+    ids=["resnet", "wrn", "bfloat16"],
+)
+def test_it_learns_to_tell_classes_apart(fitted: Fit, rows: Make, options: dict[str, Any]) -> None:
+    classifier = fitted(steps=40, crop=0.0, **options)
     x, y = rows(60, seed=1)
+    assert classifier.logits(x).dtype == np.float32
     assert (classifier.predict(x) == y).mean() > 0.9
     assert classifier.history[0][1] > classifier.history[-1][1]
 
@@ -66,8 +71,13 @@ def test_equal_seeds_give_equal_weights(fitted: Fit, options: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "options",
-    [{"mixup": 1.0}, {"augmentation": "randaugment"}, {"source": Grey(), "probability": 0.5}],
-    ids=["mixup", "randaugment", "source"],
+    [
+        {"mixup": 1.0},
+        {"augmentation": "randaugment"},
+        {"source": Grey(), "probability": 0.5},
+        {"precision": "bfloat16"},
+    ],
+    ids=["mixup", "randaugment", "source", "bfloat16"],
 )
 def test_a_resumed_training_ends_bit_for_bit_like_one_without_a_break(
     fitted: Fit, tmp_path: Path, options: dict[str, Any]
@@ -96,8 +106,14 @@ def test_a_stopped_training_leaves_a_checkpoint_of_its_last_step(fitted: Fit) ->
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 4}, {"weight_decay": 0.1}, {"n_classes": 4}, {"data": "other"}],
-    ids=["seed", "spec", "classes", "data"],
+    [
+        {"seed": 4},
+        {"weight_decay": 0.1},
+        {"n_classes": 4},
+        {"precision": "bfloat16"},
+        {"data": "other"},
+    ],
+    ids=["seed", "spec", "classes", "precision", "data"],
 )
 def test_a_checkpoint_of_another_training_is_refused(
     fitted: Fit, rows: Make, other: dict[str, Any]
@@ -121,7 +137,7 @@ def test_a_loss_that_is_not_finite_is_told_with_what_may_help(fitted: Fit) -> No
     def broken(rows: Tensor, _generator: torch.Generator) -> Tensor:
         return torch.full((len(rows), 3, 16, 16), torch.nan)
 
-    with pytest.raises(InputProblem, match="lower classifier.learning_rate") as caught:
+    with pytest.raises(InputProblem, match=r"lower classifier\.learning_rate") as caught:
         fitted(source=broken, probability=0.5)
     assert caught.value.code == "training_diverged"
 
