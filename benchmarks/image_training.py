@@ -35,13 +35,14 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.face import Face
-from benchmarks.few_shot import Images, Labels
+from benchmarks.few_shot import Labels
 from benchmarks.few_shot_arms import PUBLISHED
 from benchmarks.plain_images import DECODER, Load, Synthetic, plain, plain_glico
 from models.glico import method
 from models.glico.decoder import NOISE_DIM
 from models.glico.generator import Generator, drawn_mix
 from models.glico.spec import GlicoSpec, InterpolationSpec, ReconstructionSpec
+from models.images.classifier import Images
 from models.images.spec import ImageClassifierSpec
 from models.images.train import Source, fit
 from models.precision import resolve

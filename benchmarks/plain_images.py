@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.few_shot import Images, Labels
+from benchmarks.few_shot import Labels
 from models.glico.decoder import Auxiliary, Decoder
 from models.glico.losses import laplacian
 from models.glico.spec import DecoderSpec, ReconstructionSpec
 from models.glico.sphere import project, slerp
 from models.glico.training import BETAS
+from models.images.classifier import Images
 from models.images.networks import make_network
 from models.images.spec import ImageClassifierSpec
 
