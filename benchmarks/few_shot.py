@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -15,14 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.corruptions import CORRUPTIONS
 from models.glico.method import Generator, cross_fade, train
 from models.glico.spec import GlicoSpec, InterpolationSpec
+from models.images.classifier import Images
 from models.images.scoring import log_score
 from models.images.spec import ImageClassifierSpec
 from models.images.train import Source, fit
 
-Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+THIN = 3
+"""Of the test images every third is corrupted: enough to tell."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,27 @@ class FewShot:
     def read(cls, path: Path) -> Self:
         """Read an npz with ``x, y, x_val, y_val, x_test, y_test, classes``."""
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            missing = [one.name for one in fields(cls) if one.name not in file]
+            if missing:
+                raise SystemExit(f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}")
+            arrays = {one.name: file[one.name] for one in fields(cls)}
         classes = tuple(map(str, arrays.pop("classes")))
         labels = {name: arrays.pop(name).astype(np.int64) for name in ("y", "y_val", "y_test")}
         return cls(**arrays, **labels, classes=classes)
+
+    def claim(self, folder: Path) -> None:
+        """Write down whose runs a folder keeps, as their names do not tell.
+
+        Raises:
+            SystemExit: it keeps those of other images.
+        """
+        known = hashlib.blake2b(digest_size=16)
+        for one in fields(self)[:-1]:
+            known.update(np.ascontiguousarray(getattr(self, one.name)).data)
+        said = folder / "images.txt"
+        if said.exists() and said.read_text(encoding="utf-8") != known.hexdigest():
+            raise SystemExit(f"--runs: {folder} keeps runs of other images; give another folder")
+        said.write_text(known.hexdigest(), encoding="utf-8")
 
     def subset(self, shots: int, seed: int) -> Labels:
         """Return the numbers of the training images of a seed: ``shots`` of each class."""
@@ -100,33 +120,6 @@ class Ran:
     generator_seconds: float = 0.0
     novelty: float | None = None
     diversity: float | None = None
-
-
-def _noise(x: Images) -> Images:
-    drawn = np.random.default_rng(0).normal(0, 20, x.shape)
-    return np.asarray(np.clip(x + drawn, 0, 255), dtype=np.uint8)
-
-
-def _blur(x: Images) -> Images:
-    wide = np.pad(x.astype(np.float32), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
-    side = x.shape[1]
-    moved = [wide[:, i : i + side, j : j + side] for i in range(5) for j in range(5)]
-    return np.asarray((np.sum(moved, axis=0) / 25).round(), dtype=np.uint8)
-
-
-def _contrast(x: Images) -> Images:
-    middle = x.mean(axis=(1, 2, 3), keepdims=True)
-    return np.asarray(np.clip(middle + 0.35 * (x - middle), 0, 255).round(), dtype=np.uint8)
-
-
-CORRUPTIONS: Mapping[str, Callable[[Images], Images]] = {
-    "noise": _noise,
-    "blur": _blur,
-    "contrast": _contrast,
-}
-"""Gaussian noise of 20 grey levels, a 5 × 5 mean, 35 % of the contrast."""
-
-THIN = 3
 
 
 @dataclass(frozen=True)
@@ -190,8 +183,11 @@ def _spread(function: Callable[[Job], None], jobs: list[Job], processes: int) ->
         yield from map(function, jobs)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for ended in as_completed([pool.submit(function, job) for job in jobs]):
-            yield ended.result()
+        try:
+            for ended in as_completed([pool.submit(function, job) for job in jobs]):
+                yield ended.result()
+        finally:  # after a failure nobody waits for the runs that have not begun
+            pool.shutdown(cancel_futures=True)
 
 
 def _generate(job: Job) -> None:

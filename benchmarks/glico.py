@@ -20,7 +20,8 @@ Every run is kept in FOLDER and read again by the next call: an interrupted benc
 --settings-of 25``. Cost on two cores with AMX: a run is about a minute, a generator too; 10 and 25 a class
 at 5 seeds are about 100 runs.
 
-On a GPU, the published network: ``--network wrn-28-10 --steps 20000 --batch 128 --shots 10,25,50,100``.
+On a GPU, the published network: ``--network wrn-28-10 --steps 20000 --batch 128 --shots 10,25,50,100
+--seeds 2``, for more than which the file has too few images at 100 a class.
 """
 
 import argparse
@@ -34,8 +35,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.comparison import Comparison
+from benchmarks.corruptions import CORRUPTIONS
 from benchmarks.face import Face
-from benchmarks.few_shot import CORRUPTIONS, THIN, FewShot, Job, Ran, run_all
+from benchmarks.few_shot import THIN, FewShot, Job, Ran, run_all
 from benchmarks.few_shot_arms import ARMS, BEST, QUESTIONS, RATES, Arm
 from benchmarks.figures import Estimate, lines
 from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
@@ -102,14 +104,18 @@ def main() -> int:
     add_options(face)
     arguments = face.parse(data=1)
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    bench = Bench(FewShot.read(arguments.data[0]), arguments, face)
+    data = FewShot.read(arguments.data[0])
+    for shots in (*arguments.shots, *([arguments.questions] if arguments.questions else [])):
+        data.subset(shots, arguments.seeds - 1)  # or it ends here, not after hours
+    data.claim(arguments.runs)
+    bench = Bench(data, arguments, face)
     told = {}
     for shots in arguments.shots:
         arms = {name: ARMS[name] for name in arguments.arms}
         settings = bench.choose(arguments.settings_of or shots, arms)
         told[shots] = show(bench, shots, settings, {name: arm.label for name, arm in ARMS.items()})
     if len(told) > 1:
-        draw(face, told)
+        draw(face, told, arguments.network)
     asked = None
     if arguments.questions:
         asked = ask(bench, arguments.questions)
@@ -140,7 +146,10 @@ def _arms(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if min(numbers) < 2:
+        raise argparse.ArgumentTypeError(f"{text} is no list of numbers from 2 on, such as 10,25")
+    return numbers
 
 
 def show(
@@ -225,7 +234,7 @@ def ask(bench: Bench, shots: int) -> dict[str, dict[str, Any]]:
     )
 
 
-def draw(face: Face, told: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
+def draw(face: Face, told: Mapping[int, Mapping[str, Mapping[str, Any]]], network: str) -> None:
     """Draw each arm's lead over real images by images a class."""
     series = {
         arm.label: [(shots, Estimate(*told[shots][name]["over_real"])) for shots in told]
@@ -238,7 +247,7 @@ def draw(face: Face, told: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Non
             series,
             x_label="training images a class",
             y_label="accuracy over real only, points",
-            title="CIFAR-10, ResNet-8: what a few images gain",
+            title=f"{network}: what a few images gain",
             log_x=True,
         ),
     )
