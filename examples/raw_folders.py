@@ -1,17 +1,22 @@
 """Folders of raw files as the service takes them: a metadata table beside links to the files."""
 
 import csv
+import io
 import json
+import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from longtailed_digits import write
+from longtailed_digits import NAMES, write
 from PIL import Image
+from sklearn.datasets import load_digits
 
 Rows = list[dict[str, str]]
+
+VAL_DIGITS = 20
 
 FEW, HELD_OUT = 10, 10
 """Paintings of each class to train on, and those to choose by; all others report."""
@@ -32,10 +37,35 @@ def digits(out: Path, seed: int) -> Path:
             ):
                 folder = out / split / names[label]
                 folder.mkdir(parents=True, exist_ok=True)
-                image = Image.fromarray((pixels.reshape(8, 8) * (255 / 16)).astype(np.uint8))
-                image = image.resize((48, 48), Image.Resampling.BICUBIC)
-                image.save(folder / f"{number:04}.png")
+                (folder / f"{number:04}.png").write_bytes(_png(pixels, 48))
     return out
+
+
+def few_digits(path: Path, shots: int, seed: int) -> Path:
+    """Write a zip of scikit-learn's digits as PNG files of 16 px, few of each class to train on.
+
+    Folders `train`, `val` and `test` hold a folder for each class: ``shots`` images of each to train on, 20
+    to choose by, all others to report on.
+    """
+    images, labels = load_digits(return_X_y=True)
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for label, name in enumerate(NAMES):
+            for place, row in enumerate(rng.permutation(np.flatnonzero(labels == label))):
+                split = (
+                    "train" if place < shots else "val" if place < shots + VAL_DIGITS else "test"
+                )
+                archive.writestr(f"{split}/{name}/{row:04}.png", _png(images[row], 16))
+    return path
+
+
+def _png(pixels: np.ndarray, side: int) -> bytes:
+    """Return 64 intensities from 0 to 16 as an enlarged PNG."""
+    image = Image.fromarray((pixels.reshape(8, 8) * (255 / 16)).astype(np.uint8))
+    buffer = io.BytesIO()
+    image.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def few_paintings(data: Path, out: Path, seed: int) -> Path:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import torch
 
-from models.images.spec import Precision
+from models.spec import Precision
 
 Resolved = Literal["float32", "bfloat16"]
 

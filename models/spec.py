@@ -1,7 +1,12 @@
 """What every spec has in common: immutable, nothing unknown accepted, parameters declared once."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Of a training's forward pass; `auto` is bfloat16 where the machine has hardware for it."""
 
 CONTRADICTION = "contradiction."
 """What the error type of a `contradiction` begins with; its code follows."""

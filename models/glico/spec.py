@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.images.spec import ImageClassifierSpec, ImageSide, Precision
+from models.images.spec import ImageClassifierSpec, ImageSide
 from models.planning.spec import PlanSpec
-from models.spec import Spec, contradiction
+from models.spec import Precision, Spec, contradiction
 
 
 class DecoderSpec(Spec):

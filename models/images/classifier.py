@@ -135,8 +135,7 @@ class ImageClassifier:
                 f"expected a classifier of format {FORMAT}, found {config.get('format')!r}"
             )
         spec = ImageClassifierSpec.model_validate(config["spec"])
-        network = make_network(spec, config["n_classes"], config["side"])
-        model = Normalised(network, tensors["mean"], tensors["std"])
+        model = Normalised(_untrained(spec, config), tensors["mean"], tensors["std"])
         model.load_state_dict(tensors)
         return cls(
             model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -160,3 +159,12 @@ class ImageClassifier:
                 rows = torch.from_numpy(np.ascontiguousarray(x[start : start + size]))
                 found[start : start + size] = layers(rows.to(self.device)).float().cpu().numpy()
         return found
+
+
+def _untrained(spec: ImageClassifierSpec, config: dict[str, Any]) -> ImageNetwork:
+    if config["backbone"] is None:
+        return make_network(spec, config["n_classes"], config["side"])
+    # transformers takes seconds to import, which only those who want it wait for.
+    from models.images.backbone import rebuild  # noqa: PLC0415
+
+    return rebuild(config["backbone"], config["n_classes"])

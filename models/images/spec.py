@@ -4,13 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.spec import Spec, contradiction
+from models.spec import Precision, Spec, contradiction
 
 ImageSide = Literal[16, 32, 64, 96, 128, 256]
 """Sides, in pixels, of the square images that generators make and classifiers read."""
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""Of a training's forward pass; `auto` is bfloat16 where the machine has hardware for it."""
 
 Augmentation = Literal["none", "cutout", "randaugment"]
 

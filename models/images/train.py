@@ -88,6 +88,7 @@ def fit(
         "n_classes": n_classes,
         "probability": probability if source is not None else 0.0,
         "data": _digest(x, y),
+        "backbone": model.network.config,
         "precision": resolve(spec.precision, device),
     }
     fingerprint = json.dumps(settings, sort_keys=True)
@@ -123,8 +124,7 @@ def _prepared(
     mean, std = _spread(x)
     with torch.random.fork_rng(devices=[]):  # initialisers know the global generator only
         torch.manual_seed(derived_seed("weights", seed))
-        network = make_network(spec, n_classes, x.shape[1])
-    model = Normalised(network, mean, std)
+        model = _model(spec, n_classes, x.shape[1], mean, std)
     # On a CPU, too, convolutions are faster with a pixel's channels side by side.
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(
@@ -138,6 +138,18 @@ def _prepared(
         probability=probability,
     )
     return batches, model
+
+
+def _model(
+    spec: ImageClassifierSpec, n_classes: int, side: int, mean: Tensor, std: Tensor
+) -> Normalised:
+    """Return an untrained network behind ``mean`` and ``std``, or a backbone behind its own."""
+    if spec.backbone is None:
+        return Normalised(make_network(spec, n_classes, side), mean, std)
+    # transformers takes seconds to import, which only those who want it wait for.
+    from models.images.backbone import load_backbone  # noqa: PLC0415
+
+    return Normalised(*load_backbone(spec.backbone, n_classes, "classifier.backbone"))
 
 
 def _spread(x: Images) -> tuple[Tensor, Tensor]:

@@ -151,9 +151,13 @@ def test_a_loaded_classifier_can_be_sent_to_another_process(tmp_path):
 
 
 def test_a_folder_that_holds_no_classifier_is_refused(tmp_path):
-    with pytest.raises(CultivarError, match=r"classifier\.safetensors is missing"):
+    with pytest.raises(CultivarError, match=r"config\.json is missing"):
         load_classifier(tmp_path)
     saved(tmp_path)
+    (tmp_path / "classifier.safetensors").rename(tmp_path / "elsewhere")
+    with pytest.raises(CultivarError, match=r"classifier\.safetensors is missing"):
+        load_classifier(tmp_path)
+    (tmp_path / "elsewhere").rename(tmp_path / "classifier.safetensors")
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format": "cultivar-head/1"}))
     with pytest.raises(CultivarError, match="cultivar-head/1"):

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cultivar._cli.parser import Exit
 
@@ -80,6 +81,30 @@ def test_one_command_takes_a_file_to_synthetic_rows(cultivar, file, tmp_path):
     assert job in cultivar("jobs", "list", "--kind", "gelda").stdout
     fetched = cultivar("jobs", "download", job, "card.md", "--to", tmp_path)
     assert fetched.stdout.strip() == str(tmp_path / "card.md")
+
+
+def test_glico_takes_a_folder_of_images_without_being_told_what_they_are(cultivar, tmp_path, local):
+    for number in range(8):
+        folder = tmp_path / "pets" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8, 3), 30 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    words = ["run", "glico", "--dataset", tmp_path / "pets", "--size", 16, "--multiply", 2]
+    ran = cultivar(*words, "--backbone", "facebook/dinov2-small", "--detach")
+    assert ran.returncode == Exit.DONE, ran.stderr
+    job = ran.stdout.strip()
+    cultivar("jobs", "cancel", job)
+    shown = json.loads(cultivar("jobs", "show", job).stdout)
+    assert (shown["kind"], shown["spec"]["size"]) == ("glico", 16)
+    assert shown["spec"]["plan"]["multiply"] == 2
+    assert shown["spec"]["classifier"]["backbone"] == "facebook/dinov2-small"
+    assert local.datasets.get(shown["spec"]["dataset"]).record.modality == "image"
+    none = cultivar("jobs", "images", job, tmp_path / "out")
+    assert none.returncode == Exit.USAGE
+    assert "has no synthetic images" in none.stderr
+    other = cultivar("run", "glico", "--dataset", tmp_path / "pets", "--size", 48)
+    assert other.returncode == Exit.USAGE
+    assert "size: Input should be" in other.stderr
 
 
 def test_a_job_that_is_withheld_prints_its_report_and_fails(cultivar, file):

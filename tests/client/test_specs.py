@@ -10,7 +10,11 @@ from cultivar.specs import (
     Classifier,
     EvaluateSpec,
     Gelda,
+    Glico,
+    ImageOutputSpec,
+    InterpolationSpec,
     NameVectors,
+    OutputSpec,
     PlanSpec,
     ReleaseSpec,
     Sample,
@@ -52,6 +56,7 @@ def test_a_handle_of_another_noun_is_refused():
 )
 def test_plan_fields_are_lifted_into_the_plan(plan):
     assert Gelda(dataset=DATASET, **plan).to_json()["plan"] == plan
+    assert Glico(dataset=DATASET, **plan).to_json()["plan"] == plan
     assert Sample(generator=JOB, **plan).to_json()["plan"] == plan
 
 
@@ -98,7 +103,12 @@ def test_what_create_is_told_wins_over_the_spec():
     "spec",
     [
         Gelda(dataset=DATASET, raise_to=20, seed=1, classes={"source": "one_hot"}),
+        Glico(dataset=DATASET, size=32, multiply=3, classifier={"backbone": "a/b"}, seed=2),
         Sample(generator=JOB, per_class=5),
+        Sample(generator=JOB, per_class=5, interpolation=InterpolationSpec(path="lerp")),
+        Sample(generator=JOB, per_class=5, output=OutputSpec()),
+        Sample(generator=JOB, per_class=5, output=ImageOutputSpec()),
+        Sample(generator=JOB, per_class=5, output={"format": "parquet"}),
         Classifier(dataset=DATASET, mix=[JOB], head={"head": "mlp"}),
     ],
     ids=lambda spec: spec.kind,
@@ -108,7 +118,7 @@ def test_the_service_reads_what_the_client_writes(spec):
     assert request.spec.kind == spec.kind
 
 
-@pytest.mark.parametrize("kind", [Gelda, Classifier])
+@pytest.mark.parametrize("kind", [Gelda, Glico, Classifier])
 def test_defaults_are_the_services_own(kind):
     ours = kind(dataset=DATASET).model_dump(mode="json")
     theirs = parse_spec({"kind": ours["kind"], "dataset": DATASET}).model_dump(mode="json")
@@ -131,6 +141,21 @@ def test_conditions_of_release_belong_to_the_job():
     assert Order(release_if={"max_c2st": 0.7}).body(spec)["release_if"] == {"max_c2st": 0.7}
     assert Order(release_if=ReleaseSpec(min_gain=1)).body(spec)["release_if"] == {"min_gain": 1}
     assert "release_if" not in Order().body(Gelda(dataset=DATASET))
+
+
+def test_conditions_of_release_come_with_a_glico_spec_too():
+    spec = Glico(dataset=DATASET, release_if={"min_gain_low": 0}, evaluate=False)
+    body = Order().body(spec)
+    assert body["release_if"] == {"min_gain_low": 0}
+    assert set(body["spec"]) == {"kind", "dataset"}
+
+
+def test_a_form_of_output_always_says_which_it_is():
+    # By the format the service tells latents from images.
+    for form, name in ((OutputSpec(), "npz"), (ImageOutputSpec(), "imagefolder")):
+        spec = Sample(generator=JOB, per_class=5, output=form)
+        assert spec.to_json()["output"] == {"format": name}
+    assert "output" not in Sample(generator=JOB, per_class=5).to_json()
 
 
 def test_an_unknown_condition_is_refused_before_anything_is_sent():

@@ -13,7 +13,7 @@ x, y = job.output.to_numpy()
 from cultivar import specs
 from cultivar._async_client import AsyncClient
 from cultivar._async_handles import AsyncDataset, AsyncJob, AsyncTrainedClassifier
-from cultivar._classifier import LocalClassifier, load_classifier
+from cultivar._classifier import LocalClassifier
 from cultivar._client import Client
 from cultivar._constants import __version__
 from cultivar._exceptions import (
@@ -40,6 +40,9 @@ from cultivar._exceptions import (
     WaitTimeout,
 )
 from cultivar._handles import Dataset, Job, TrainedClassifier
+from cultivar._image_classifier import LocalImageClassifier
+from cultivar._images import SyntheticImages
+from cultivar._loading import load_classifier
 from cultivar._output import Output
 from cultivar._records import Artifact, Event, Model, Upload
 from cultivar._report import Report
@@ -69,6 +72,7 @@ __all__ = [
     "Job",
     "JobFailed",
     "LocalClassifier",
+    "LocalImageClassifier",
     "LocalServerError",
     "Model",
     "NotFoundError",
@@ -76,6 +80,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "Report",
+    "SyntheticImages",
     "TrainedClassifier",
     "UnprocessableEntityError",
     "UnsupportedMediaTypeError",

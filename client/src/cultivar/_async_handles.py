@@ -10,6 +10,8 @@ from pydantic import PrivateAttr
 from cultivar import _operations as operations
 from cultivar._classifier import LocalClassifier
 from cultivar._exceptions import CultivarError
+from cultivar._image_classifier import LocalImageClassifier
+from cultivar._images import SyntheticImages
 from cultivar._output import Output
 from cultivar._polling import wait
 from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
@@ -86,6 +88,17 @@ class AsyncJob(JobView):
         flow = operations.download(self.id, Path(folder), names, progress)
         return await self._client.run(flow)
 
+    async def images(
+        self, folder: str | PathLike[str], *, progress: bool = True
+    ) -> SyntheticImages:
+        """Fetch the synthetic images into a folder, one folder a class, and return them.
+
+        Args:
+            folder: is made, or is empty; what appears in it is whole.
+            progress: show a bar.
+        """
+        return await self._client.run(operations.images(self.record, Path(folder), progress))
+
     async def report(self) -> Report:
         """Return whether it helped, by how much, and against what."""
         return Report(await self._client.run(operations.get_json(f"/v1/jobs/{self.id}/report")))
@@ -118,8 +131,12 @@ class AsyncTrainedClassifier(Model):
         made._client = client
         return made
 
-    async def load(self) -> LocalClassifier:
-        """Fetch its weights and return it, ready to predict embeddings in this process."""
+    async def load(self) -> LocalClassifier | LocalImageClassifier:
+        """Fetch its weights and return it, ready to predict embeddings, or images, in this process.
+
+        Raises:
+            ConfigurationError: it is one on images, and `cultivar[images]` is not installed.
+        """
         if self._client is None:
             raise CultivarError(f"{self.id} is of no client; load_classifier(folder) reads files")
         return await self._client.run(operations.load_trained(self))

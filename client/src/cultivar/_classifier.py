@@ -1,7 +1,5 @@
 """A trained classifier in this process, in plain numpy: embeddings in, classes out."""
 
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,19 +70,15 @@ class LocalClassifier:
         return out
 
 
-def load_classifier(folder: str | os.PathLike[str]) -> LocalClassifier:
-    """Return the classifier of a folder with `classifier.safetensors` and `config.json`.
+def read_classifier(folder: Path, config: Mapping[str, Any]) -> LocalClassifier:
+    """Return the classifier of a folder whose settings are ``config``.
 
     Raises:
-        CultivarError: a file is missing, is of another format, or does not fit the other.
+        CultivarError: its weights are missing, or do not fit the settings.
     """
-    weights, settings = (Path(folder).expanduser() / name for name in CLASSIFIER_FILES)
-    for file in (weights, settings):
-        if not file.is_file():
-            raise CultivarError(f"{file.parent} holds no classifier: {file.name} is missing")
-    config = json.loads(settings.read_text(encoding="utf-8"))
-    if config.get("format") != FORMAT:
-        raise CultivarError(f"{settings}: expected format {FORMAT}, found {config.get('format')!r}")
+    weights = folder / CLASSIFIER_FILES[0]
+    if not weights.is_file():
+        raise CultivarError(f"{folder} holds no classifier: {weights.name} is missing")
     tensors, _ = read_safetensors(weights)
     read = _Weights(weights.name, tensors)
     count = config["n_classes"]

@@ -11,6 +11,8 @@ from pydantic import PrivateAttr
 from cultivar import _operations as operations
 from cultivar._classifier import LocalClassifier
 from cultivar._exceptions import CultivarError
+from cultivar._image_classifier import LocalImageClassifier
+from cultivar._images import SyntheticImages
 from cultivar._output import Output
 from cultivar._polling import wait
 from cultivar._progress import stderr
@@ -91,6 +93,15 @@ class Job(JobView):
         """
         return self._client.run(operations.download(self.id, Path(folder), names, progress))
 
+    def images(self, folder: str | PathLike[str], *, progress: bool = True) -> SyntheticImages:
+        """Fetch the synthetic images into a folder, one folder a class, and return them.
+
+        Args:
+            folder: is made, or is empty; what appears in it is whole.
+            progress: show a bar.
+        """
+        return self._client.run(operations.images(self.record, Path(folder), progress))
+
     @cached_property
     def report(self) -> Report:
         """Whether it helped, by how much, and against what; `print` shows the verdict first."""
@@ -128,8 +139,12 @@ class TrainedClassifier(Model):
         made._client = client
         return made
 
-    def load(self) -> LocalClassifier:
-        """Fetch its weights and return it, ready to predict embeddings in this process."""
+    def load(self) -> LocalClassifier | LocalImageClassifier:
+        """Fetch its weights and return it, ready to predict embeddings, or images, in this process.
+
+        Raises:
+            ConfigurationError: it is one on images, and `cultivar[images]` is not installed.
+        """
         if self._client is None:
             raise CultivarError(f"{self.id} is of no client; load_classifier(folder) reads files")
         return self._client.run(operations.load_trained(self))

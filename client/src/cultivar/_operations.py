@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cultivar._classifier import CLASSIFIER_FILES, LocalClassifier, load_classifier
+from cultivar._classifier import LocalClassifier
 from cultivar._constants import PAGE_LIMIT
 from cultivar._downloading import RemoteFile, download_to
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._exchange import Flow, Query, Send, Work, exchange, new_key, one_page, pages
+from cultivar._image_classifier import LocalImageClassifier
+from cultivar._images import IMAGES_NAME, SyntheticImages, check_empty, unpack
+from cultivar._loading import load_classifier, needed
 from cultivar._output import OUTPUT_NAMES, Output, read_output
 from cultivar._packing import as_zip
 from cultivar._progress import transfer
@@ -194,17 +197,18 @@ def download_model(noun: str, model_id: str, folder: Path, show: bool) -> Flow[l
     return paths
 
 
-def load_trained(model: Model) -> Flow[LocalClassifier]:
+def load_trained(model: Model) -> Flow[LocalClassifier | LocalImageClassifier]:
     """Fetch a classifier into memory."""
-    missing = [name for name in CLASSIFIER_FILES if name not in model.files]
+    names = needed(model.files)
+    missing = [name for name in names if name not in model.files]
     if missing:
         raise CultivarError(
             f"{model.id} has no {', '.join(missing)}; it has {', '.join(model.files) or 'no files'}"
         )
     with tempfile.TemporaryDirectory(prefix="cultivar-") as folder:
-        for name in CLASSIFIER_FILES:
+        for name in names:
             yield from _download_one(_model_file("classifiers", model, name), Path(folder), False)
-        loaded: LocalClassifier = yield Work(lambda: load_classifier(folder))
+        loaded: LocalClassifier | LocalImageClassifier = yield Work(lambda: load_classifier(folder))
     return loaded
 
 
@@ -221,13 +225,30 @@ def _download_one(wanted: RemoteFile, folder: Path, show: bool) -> Flow[Path]:
 
 def output(job: JobRecord, show: bool) -> Flow[Output]:
     """Fetch a job's synthetic rows into memory."""
-    found = [a.name for a in (yield from artifacts(job.id)) if a.name in OUTPUT_NAMES]
+    made = [artifact.name for artifact in (yield from artifacts(job.id))]
+    found = [name for name in made if name in OUTPUT_NAMES]
     if not found:
-        raise CultivarError(f"{job.id} ({job.kind}, {job.state}) has no synthetic rows")
+        instead = ", but images: job.images(folder) fetches them" if IMAGES_NAME in made else ""
+        raise CultivarError(f"{job.id} ({job.kind}, {job.state}) has no synthetic rows{instead}")
     with tempfile.TemporaryDirectory(prefix="cultivar-") as folder:
         paths = yield from download(job.id, Path(folder), found[:1], show)
         rows: Output = yield Work(lambda: read_output(paths[0]))
     return rows
+
+
+def images(job: JobRecord, folder: Path, show: bool) -> Flow[SyntheticImages]:
+    """Fetch a job's synthetic images and unpack them into a folder of their own."""
+    if IMAGES_NAME not in [artifact.name for artifact in (yield from artifacts(job.id))]:
+        raise CultivarError(f"{job.id} ({job.kind}, {job.state}) has no synthetic images")
+    folder = folder.expanduser()
+    yield Work(lambda: check_empty(folder))
+    yield Work(lambda: folder.parent.mkdir(parents=True, exist_ok=True))
+    # Beside the folder, not in the system's own place for such: there may be little room there.
+    with tempfile.TemporaryDirectory(prefix=".cultivar-", dir=folder.parent) as name:
+        scratch = Path(name)
+        (archive,) = yield from download(job.id, scratch, [IMAGES_NAME], show)
+        unpacked: SyntheticImages = yield Work(lambda: unpack(archive, scratch, folder))
+    return unpacked
 
 
 def events_page(job_id: str, after: str | None) -> Flow[tuple[list[Event], str | None]]:

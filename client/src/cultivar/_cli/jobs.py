@@ -34,6 +34,10 @@ def add_to(commands: Any) -> None:
         if verb == "download":
             sub.add_argument("names", nargs="*", metavar="NAME", help="by default all of them")
             sub.add_argument("--to", type=Path, default=Path(), help="folder; by default this one")
+    images = verbs.add_parser("images", help="fetch a job's synthetic images into a folder")
+    images.add_argument("job")
+    images.add_argument("folder", type=Path, help="is made, or is empty; one folder a class in it")
+    images.set_defaults(command=_images)
     report = commands.add_parser("report", help="say whether a job's data helped, and by how much")
     report.add_argument("job")
     report.add_argument("--json", action="store_true", help="print the whole report.json")
@@ -76,6 +80,12 @@ def _download(client: Client, arguments: argparse.Namespace) -> None:
         print(path)
     if not paths:
         stderr().print(f"{job.id} ({job.state}) has made no files.", markup=False)
+
+
+def _images(client: Client, arguments: argparse.Namespace) -> None:
+    made = client.jobs.get(arguments.job).images(arguments.folder)
+    stderr().print(f"{len(made):,} images of {len(made.classes)} classes", markup=False)
+    print(made.folder)
 
 
 def _report(client: Client, arguments: argparse.Namespace) -> None:

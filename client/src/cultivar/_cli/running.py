@@ -35,10 +35,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--modality",
         choices=MODALITIES,
-        default="embedding",
-        help="of what is uploaded (embedding)",
+        help="of what is uploaded (glico: image; others: embedding)",
     )
     parser.add_argument("--encoder", metavar="MODEL", help="what makes embeddings of raw data")
+    parser.add_argument("--size", type=int, metavar="N", help="glico: side of the images in pixels")
+    parser.add_argument(
+        "--backbone", metavar="MODEL", help="glico: an image model for the classifier to start at"
+    )
     parser.add_argument("--generator", help="sample: a generator's or a job's id")
     parser.add_argument("--mix", action="append", metavar="JOB", help="classifier: rows to add")
     parser.add_argument("--raise-to", type=int, metavar="N", help="raise every class to N rows")
@@ -52,7 +55,7 @@ def add_to(commands: Any) -> None:
         action="append",
         default=[],
         metavar="CONDITION=VALUE",
-        help="gelda: hand nothing out unless it holds, as in min_gain_low=0 or max_copy_share=0",
+        help="gelda, glico: hand nothing out unless it holds, as in min_gain_low=0 or max_copy_share=0",
     )
     parser.add_argument("--spec", type=Path, help="JSON file with the spec; options win over it")
     parser.add_argument(
@@ -75,7 +78,8 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
     # A spec that is at fault shows before gigabytes are sent for it.
     spec = specs.parse(fields | {"dataset": _NO_DATASET} if file else fields)
     if file:
-        dataset = client.datasets.upload(file, modality=arguments.modality)
+        usual = "image" if arguments.kind == "glico" else "embedding"
+        dataset = client.datasets.upload(file, modality=arguments.modality or usual)
         spec = specs.parse(fields | {"dataset": dataset})
     job = client.jobs.create(
         spec,
@@ -119,11 +123,14 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the spec's fields: those of the file, then options, then `--set`."""
     fields = _of_file(arguments.spec) if arguments.spec else {}
     fields["kind"] = arguments.kind
-    names = ("dataset", "generator", "mix", "raise_to", "per_class", "match", "multiply", "seed")
+    plan = ("raise_to", "per_class", "match", "multiply")
+    names = ("dataset", "generator", "mix", "size", *plan, "seed")
     given = {name: getattr(arguments, name) for name in names}
     fields.update({name: value for name, value in given.items() if value is not None})
     if arguments.encoder:
         fields["encoder"] = {**(fields.get("encoder") or {}), "model": arguments.encoder}
+    if arguments.backbone:
+        fields["classifier"] = {**(fields.get("classifier") or {}), "backbone": arguments.backbone}
     for text in [*arguments.set, *(f"release_if.{one}" for one in arguments.release_if)]:
         path, value = _pair(text)
         *parents, last = path.split(".")

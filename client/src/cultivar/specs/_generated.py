@@ -207,7 +207,9 @@ class EvaluateSpec(Part):
         0.1,
         4.0,
     )
-    """Candidates for the head's penalty, as multiples of its own; every arm chooses for itself."""
+    """Candidates for the head's penalty or the classifier's weight decay, as multiples of its
+    own; every arm chooses for itself.
+    """
 
     adjustments: Annotated[
         tuple[Annotated[float, Field(ge=0, le=5)], ...], Field(max_length=8)
@@ -240,6 +242,12 @@ class EvaluateSpec(Part):
             "one_hot",
             "shuffled_vectors",
             "no_subdomain",
+            "cutout",
+            "randaugment",
+            "mixup",
+            "cross_fade",
+            "cross_fade_mixup",
+            "published",
         ],
         ...,
     ] = (
@@ -257,9 +265,15 @@ class EvaluateSpec(Part):
         "one_hot",
         "shuffled_vectors",
         "no_subdomain",
+        "cutout",
+        "randaugment",
+        "mixup",
+        "cross_fade",
+        "cross_fade_mixup",
+        "published",
     )
-    """Rivals measured in the same run, as far as they apply: some need class vectors that carry
-    meaning, those of cells need `subdomains`.
+    """Rivals measured in the same run, as far as they apply: latents have other ones than
+    images; some need class vectors that carry meaning, those of cells need `subdomains`.
     """
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
@@ -662,6 +676,9 @@ class ImageClassifierSpec(Part):
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
 
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
+
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""
 
@@ -730,6 +747,9 @@ class ReconstructionSpec(Part):
 
     generator_rate: Annotated[float, Field(le=1, gt=0)] = 0.002
     """Peak rate of Adam (0.5, 0.999) on generator and auxiliary classifier."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
 
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     """Steps between checkpoints: the most work that a lost worker can cost."""

@@ -11,6 +11,7 @@ from cultivar.specs._generated import (
     EmbedSpec,
     EvaluateSpec,
     GeldaSpec,
+    GlicoSpec,
     PlanSpec,
     ReleaseSpec,
     SampleSpec,
@@ -72,6 +73,13 @@ class Gelda(Planned, Evaluated, GeldaSpec):
     """What must hold for rows, generator and classifier to be handed out."""
 
 
+class Glico(Planned, Evaluated, GlicoSpec):
+    """Learn a generator of a few labelled images a class, and train a classifier with its images."""
+
+    release_if: ReleaseSpec | None = Field(default=None, exclude=True)
+    """What must hold for images, generator and classifier to be handed out."""
+
+
 class Sample(Planned, Request, SampleSpec):
     """Draw more from a generator that a job has trained, or is about to train."""
 
@@ -87,12 +95,13 @@ class Embed(Request, EmbedSpec):
     """Make a dataset of embeddings of a raw one, with a frozen foundation model."""
 
 
-Spec = Gelda | Sample | Classifier | Embed
+Spec = Gelda | Glico | Sample | Classifier | Embed
 
 KINDS: dict[str, type[Spec]] = {
     "classifier": Classifier,
     "embed": Embed,
     "gelda": Gelda,
+    "glico": Glico,
     "sample": Sample,
 }
 

@@ -1,0 +1,88 @@
+"""The arms of `benchmarks.glico`: how each gets its images, and the settings that it may choose from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.few_shot import Setting
+
+RATES: tuple[Mapping[str, Any], ...] = (
+    {"learning_rate": 0.1, "weight_decay": 0.005},
+    {"learning_rate": 0.03, "weight_decay": 0.05},
+)
+"""Rate and decay, of which every arm may choose its own."""
+
+PUBLISHED = {"low": 0.1, "high": 0.4, "residuals": False}
+BEST = "glico"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to a classifier.
+
+    Attributes:
+        label: in words.
+        tries: at most eight, of which validation takes the best.
+    """
+
+    label: str
+    tries: tuple[Setting, ...]
+
+
+def _each(**settings: Any) -> tuple[Setting, ...]:
+    """Return the setting with each of `RATES`."""
+    more = settings.pop("classifier", {})
+    return tuple(Setting(classifier={**rates, **more}, **settings) for rates in RATES)
+
+
+def _pairs(source: str) -> tuple[Setting, ...]:
+    """Return settings of images from pairs of one class, most of the time or always."""
+    always = Setting(classifier=RATES[0], source=source, probability=1.0)
+    return (*_each(source=source, probability=0.75), always)
+
+
+def _mixing(source: str) -> tuple[Setting, ...]:
+    """Return settings of images from pairs of one class under mixup across classes."""
+    return _each(source=source, probability=0.5, classifier={"mixup": 0.3})
+
+
+ARMS: Mapping[str, Arm] = {
+    BEST: Arm(
+        "GLICO with residuals, alone or under mixup",
+        (*_pairs("glico"), *_mixing("glico")),
+    ),
+    "real": Arm("real only, tuned", _each()),
+    "cutout": Arm("Cutout", _each(classifier={"augmentation": "cutout"})),
+    "mixup": Arm("mixup", (*_each(classifier={"mixup": 1.0}), *_each(classifier={"mixup": 0.3}))),
+    "cross_fade": Arm("pixel cross-fade of the same pairs", _pairs("fade")),
+    "cross_fade_mixup": Arm("the same cross-fade, under mixup", _mixing("fade")),
+    "published": Arm(
+        "GLICO as published", _each(source="glico", probability=0.5, interpolation=PUBLISHED)
+    ),
+}
+
+_GLICO: Mapping[str, Any] = {"source": "glico", "probability": 0.75}
+_NOISY = {"decoder": {"noise": True}}
+
+QUESTIONS: Mapping[str, tuple[str, Setting]] = {
+    "lerp": ("lerp in place of slerp", Setting(**_GLICO, interpolation={"path": "lerp"})),
+    "plain": ("without residuals", Setting(**_GLICO, interpolation={"residuals": False})),
+    "no_path": (
+        "no path: reconstructions with noise",
+        Setting(**_GLICO, interpolation={"path": "none", "residuals": False}, generator=_NOISY),
+    ),
+    "conditioned": (
+        "conditioned on the class",
+        Setting(**_GLICO, generator={"decoder": {"conditioned": True}}),
+    ),
+    "three": ("three parents", Setting(**_GLICO, interpolation={"parents": 3})),
+    "resize": (
+        "resizing in place of transposed convolutions",
+        Setting(**_GLICO, generator={"decoder": {"upsampling": "resize"}}),
+    ),
+    "no_classifier": (
+        "no auxiliary classifier",
+        Setting(**_GLICO, generator={"reconstruction": {"classifier_weight": 0.0}}),
+    ),
+}
+"""What GLICO owes to which part: a label, and the setting but for rate and decay."""
