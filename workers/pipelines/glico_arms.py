@@ -1,7 +1,6 @@
 """The arms of a GLICO job: what each one's classifier is trained with, and what validation may choose."""
 
-from collections.abc import Callable, Mapping
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +18,10 @@ PUBLISHED_PATH = InterpolationSpec(low=0.1, high=0.4, residuals=False)
 PUBLISHED_PROBABILITY = 0.5
 """Azuri & Weinshall 2020, as their code has it."""
 
-MIXUP = 1.0
-"""α where an arm is mixup, or may choose it (Zhang et al. 2018 on CIFAR-10)."""
+MIXUP, LITTLE_MIXUP = 1.0, 0.3
+"""α of mixup alone (Zhang et al. 2018 on CIFAR-10), and of less of it: images of pairs are mixed already."""
 
 CROSS_FADES = ("cross_fade", "cross_fade_mixup")
-WITH_MIXUP = ("mixup", "cross_fade_mixup")
 
 HANDED_OUT = (GLICO.name, REAL)
 """Arms whose classifiers may be handed out."""
@@ -36,23 +34,35 @@ def arms_of(spec: GlicoSpec, evaluate: EvaluateSpec) -> list[str]:
     return [REAL, GLICO.name, *applicable(GLICO, spec.classifier, evaluate)]
 
 
-def candidates(arm: str, spec: GlicoSpec, evaluate: EvaluateSpec) -> list[ImageSetting]:
+def candidates(arm: str, spec: GlicoSpec, evaluate: EvaluateSpec) -> Sequence[ImageSetting]:
     """Return the settings that validation looks at, the spec's own first; at most `budget`.
 
-    They are known before any of them is tried, because tasks try them side by side: every penalty at the
-    spec's own probability, then with mixup, then both at the published probability. Arms without a
-    choice of probability or mixup try the penalties alone.
+    They are known before any of them is tried, because tasks try them side by side: each way of mixing
+    with every penalty. A rival that mixes as the method does may choose among the same ways.
     """
-    axes: dict[str, tuple[float, ...]] = {}
-    if arm == GLICO.name or arm in CROSS_FADES:
-        own = spec.mixing.probability
-        axes["probability"] = tuple(dict.fromkeys((own, PUBLISHED_PROBABILITY)))
-    if arm == GLICO.name:
-        alpha = spec.classifier.mixup
-        axes["mixup"] = (alpha,) if alpha else (0.0, MIXUP)
-    axes["penalty"] = tuple(dict.fromkeys(evaluate.penalties))
-    points = [dict(zip(axes, point, strict=True)) for point in product(*axes.values())]
-    return list(points[: evaluate.budget])
+    ways = _ways(arm, spec.mixing.probability, spec.classifier.mixup)
+    penalties = tuple(dict.fromkeys(evaluate.penalties))
+    return [{**way, "penalty": penalty} for way in ways for penalty in penalties][: evaluate.budget]
+
+
+def _ways(arm: str, own: float, alpha: float) -> list[dict[str, float]]:
+    """Return how an arm may mix real, synthetic and each other; α of mixup where the arm has a say in it."""
+    apart = [{"probability": own}, {"probability": 1.0}]
+    mixed = [
+        {"probability": own, "mixup": MIXUP},
+        {"probability": PUBLISHED_PROBABILITY, "mixup": LITTLE_MIXUP},
+    ]
+    if arm == "mixup":
+        found = [{"mixup": MIXUP}, {"mixup": LITTLE_MIXUP}]
+    elif arm == "cross_fade_mixup":
+        found = mixed
+    elif arm == "cross_fade":
+        found = apart
+    elif arm == GLICO.name:
+        found = [way | {"mixup": alpha} for way in apart] + ([] if alpha else mixed)
+    else:
+        found = [{}]
+    return [way for number, way in enumerate(found) if way not in found[:number]]
 
 
 def first_setting(arm: str, spec: GlicoSpec, evaluate: EvaluateSpec) -> ImageSetting:
@@ -70,8 +80,6 @@ def classifier_of(
     }
     if arm in ("cutout", "randaugment"):
         update["augmentation"] = arm
-    if arm in WITH_MIXUP:
-        update["mixup"] = MIXUP
     if "mixup" in setting:
         update["mixup"] = setting["mixup"]
     return spec.model_copy(update=update)

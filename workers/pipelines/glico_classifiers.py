@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from app.domain.tasks import Effects
 from models.evaluation.image_settings import ImageSetting
-from models.evaluation.metrics import log_score, measure
+from models.evaluation.metrics import measure
 from models.images.classifier import ImageClassifier
+from models.images.scoring import log_score
 from models.images.train import fit
 from models.seeds import derived_seed
 from workers.pipelines.glico_arms import (
@@ -53,7 +54,7 @@ def search(task: TaskRun) -> Effects:
     result = {
         "arm": payload["arm"],
         "setting": payload["setting"],
-        "score": log_score(logits, val.y, n, job.evaluate.metric),
+        "score": _score(job, logits, val.y),
         "value": measure(right, val.y, n, job.evaluate.metric),
         "seconds": fitted.seconds,
     }
@@ -85,8 +86,12 @@ def _said(job: ImageJob, classifier: ImageClassifier) -> dict[str, Any]:
     logits = classifier.logits(val.x)
     path = job.task.scratch / "said.npz"
     np.savez(path, val=logits.argmax(axis=1).astype(np.int64), test=classifier.predict(test.x))
-    score = log_score(logits, val.y, len(job.classes), job.evaluate.metric)
+    score = _score(job, logits, val.y)
     return {"said": job.task.keep(path).sha256, "log_score": score}
+
+
+def _score(job: ImageJob, logits: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
+    return log_score(logits, y, balanced=job.evaluate.metric == "balanced_accuracy")
 
 
 def predictions(task: TaskRun, result: Mapping[str, Any]) -> dict[str, npt.NDArray[np.int64]]:
