@@ -61,28 +61,29 @@ ARMS: Mapping[str, Arm] = {
     ),
 }
 
-_GLICO: Mapping[str, Any] = {"source": "glico", "probability": 0.75}
 _NOISY = {"decoder": {"noise": True}}
 
 QUESTIONS: Mapping[str, tuple[str, Setting]] = {
-    "lerp": ("lerp in place of slerp", Setting(**_GLICO, interpolation={"path": "lerp"})),
-    "plain": ("without residuals", Setting(**_GLICO, interpolation={"residuals": False})),
+    "lerp": ("lerp in place of slerp", Setting(source="glico", interpolation={"path": "lerp"})),
+    "plain": ("without residuals", Setting(source="glico", interpolation={"residuals": False})),
     "no_path": (
         "no path: reconstructions with noise",
-        Setting(**_GLICO, interpolation={"path": "none", "residuals": False}, generator=_NOISY),
+        Setting(
+            source="glico", interpolation={"path": "none", "residuals": False}, generator=_NOISY
+        ),
     ),
     "conditioned": (
         "conditioned on the class",
-        Setting(**_GLICO, generator={"decoder": {"conditioned": True}}),
+        Setting(source="glico", generator={"decoder": {"conditioned": True}}),
     ),
-    "three": ("three parents", Setting(**_GLICO, interpolation={"parents": 3})),
+    "three": ("three parents", Setting(source="glico", interpolation={"parents": 3})),
     "resize": (
         "resizing in place of transposed convolutions",
-        Setting(**_GLICO, generator={"decoder": {"upsampling": "resize"}}),
+        Setting(source="glico", generator={"decoder": {"upsampling": "resize"}}),
     ),
     "no_classifier": (
         "no auxiliary classifier",
-        Setting(**_GLICO, generator={"reconstruction": {"classifier_weight": 0.0}}),
+        Setting(source="glico", generator={"reconstruction": {"classifier_weight": 0.0}}),
     ),
 }
-"""What GLICO owes to which part: a label, and the setting but for rate and decay."""
+"""What GLICO owes to which part: a label, and the setting but for rate, decay and share."""

@@ -11,7 +11,7 @@ validation images: the mean log-probability of the right class, at the temperatu
 
 ``--questions N`` adds the arms that ask what GLICO owes to which part, at N a class: lerp in place of slerp,
 no path (reconstructions with noise), no residuals, a conditioned decoder, three parents, resizing in place of
-transposed convolutions. They take the rate and decay that GLICO chose alone. Novelty is the distance of samples to
+transposed convolutions. They take the rate, decay and share of synthetic images that GLICO chose without mixup. Novelty is the distance of samples to
 the nearest training image as a multiple of held-out images' own, diversity the mean distance between two
 samples of a class as a multiple of training images' own, both in pixels. Beside the plain accuracy stands
 that on test images with noise, blur or little contrast.
@@ -208,10 +208,8 @@ def ask(bench: Bench, shots: int) -> dict[str, dict[str, Any]]:
     alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES) + 1])
     chosen = bench.choose(shots, {BEST: alone, "real": ARMS["real"]})
     settings = dict(chosen)
-    rates = chosen[BEST].classifier
-    settings |= {
-        name: replace(setting, classifier=rates) for name, (_, setting) in QUESTIONS.items()
-    }
+    own = {"classifier": chosen[BEST].classifier, "probability": chosen[BEST].probability}
+    settings |= {name: replace(setting, **own) for name, (_, setting) in QUESTIONS.items()}
     words = {BEST: alone.label, "real": ARMS["real"].label}
     return show(
         bench, shots, settings, words | {name: label for name, (label, _) in QUESTIONS.items()}
