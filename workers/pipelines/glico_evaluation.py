@@ -23,6 +23,7 @@ from models.evaluation.report import Context, build
 from models.evaluation.result import HandedOut, Result
 from models.evaluation.spec import ReleaseSpec
 from models.images.classifier import ImageClassifier
+from models.images.novelty import nearest_ratio
 from workers.pipelines.glico_arms import HANDED_OUT, classifier_of, shown
 from workers.pipelines.glico_classifiers import load_classifier, predictions
 from workers.pipelines.glico_compute import compute_of
@@ -34,6 +35,9 @@ from workers.pipelines.image_results import skipped_in_words
 from workers.pipelines.image_shards import Shard, load_image_generator, shards
 from workers.pipelines.manifest import kept_artifacts, software
 from workers.task import TaskRun
+
+COMPARED = 512
+"""Images, of all classes together, that are compared with training images pixel by pixel."""
 
 LEAST_MEASURED = 20
 """Synthetic images of a class whose features are computed where fewer are held out."""
@@ -64,7 +68,8 @@ def _reported(
     result = _measured(job, real, choice, steps)
     synthetic = _synthetic(job, real, result.data, steps)
     fidelity, release = _judged(task, result, synthetic)
-    context = replace(_context(job, compute), fidelity=fidelity, release=release)
+    facts = {"nearest_ratio_in_pixels": _pixel_novelty(job, steps), "compute": compute}
+    context = replace(_context(job, facts), fidelity=fidelity, release=release)
     report = build(result, context)
     summary = {"verdict": report["verdict"]}
     if release is not None:
@@ -187,6 +192,21 @@ def _shards(job: ImageJob) -> Iterable[Shard]:
     return shards(job.task, job.task.claim.earlier.get("sample", []))
 
 
+def _pixel_novelty(job: ImageJob, steps: "_Steps") -> float | None:
+    """Return how near a few images of each class come to training images, beside held-out ones."""
+    n = len(job.classes)
+    most = np.full(n, max(1, COMPARED // n))
+    test, left, made = job.part("test"), most, [np.empty((0, job.side, job.side, 3), np.uint8)]
+    for shard in _shards(job):
+        rows = first_of_each(shard.cells, left)
+        left = left - np.bincount(shard.cells[rows], minlength=n)
+        made.append(shard.images[rows])
+    held_out = test.x[first_of_each(test.y, most)]
+    steps()
+    found = nearest_ratio(np.concatenate(made), held_out, job.train.x)
+    return None if found is None else round(found, 4)
+
+
 def _judged(
     task: TaskRun, result: Result, synthetic: LabelledRows
 ) -> tuple[Fidelity, Release | None]:
@@ -208,7 +228,7 @@ def _pictures(job: ImageJob, steps: "_Steps") -> list[Picture]:
     return [second] if first is None else [first, second]
 
 
-def _context(job: ImageJob, compute: Mapping[str, Any]) -> Context:
+def _context(job: ImageJob, found: Mapping[str, Any]) -> Context:
     task, config = job.task, job.task.claim.earlier["train"][0]["config"]
     skipped = task.claim.earlier["choose"][0]["skipped"]
     facts = {
@@ -217,7 +237,7 @@ def _context(job: ImageJob, compute: Mapping[str, Any]) -> Context:
         "reconstruction_loss": config["loss"],
         "external_weights": job.external_weights,
         "models": job.result["models"],
-        "compute": compute,
+        **found,
         "software": software(),
     }
     if skipped:
