@@ -54,8 +54,10 @@ ARMS: Mapping[str, Arm] = {
     "real": Arm("real only, tuned", _each()),
     "cutout": Arm("Cutout", _each(classifier={"augmentation": "cutout"})),
     "mixup": Arm("mixup", (*_each(classifier={"mixup": 1.0}), *_each(classifier={"mixup": 0.3}))),
-    "cross_fade": Arm("pixel cross-fade of the same pairs", _pairs("fade")),
-    "cross_fade_mixup": Arm("the same cross-fade, under mixup", _mixing("fade")),
+    "cross_fade": Arm(
+        "pixel cross-fade of the same pairs, alone or under mixup",
+        (*_pairs("fade"), *_mixing("fade")),
+    ),
     "published": Arm(
         "GLICO as published", _each(source="glico", probability=0.5, interpolation=PUBLISHED)
     ),
@@ -75,15 +77,6 @@ QUESTIONS: Mapping[str, tuple[str, Setting]] = {
     "conditioned": (
         "conditioned on the class",
         Setting(source="glico", generator={"decoder": {"conditioned": True}}),
-    ),
-    "three": ("three parents", Setting(source="glico", interpolation={"parents": 3})),
-    "resize": (
-        "resizing in place of transposed convolutions",
-        Setting(source="glico", generator={"decoder": {"upsampling": "resize"}}),
-    ),
-    "no_classifier": (
-        "no auxiliary classifier",
-        Setting(source="glico", generator={"reconstruction": {"classifier_weight": 0.0}}),
     ),
 }
 """What GLICO owes to which part: a label, and the setting but for rate, decay and share."""

@@ -10,8 +10,7 @@ is trained anew for each seed and shared by the arms that draw from it. What is 
 validation images: the mean log-probability of the right class, at the temperature that suits it best.
 
 ``--questions N`` adds the arms that ask what GLICO owes to which part, at N a class: lerp in place of slerp,
-no path (reconstructions with noise), no residuals, a conditioned decoder, three parents, resizing in place of
-transposed convolutions. They take the rate, decay and share of synthetic images that GLICO chose without mixup. Novelty is the distance of samples to
+no path (reconstructions with noise), no residuals, a conditioned decoder. They take the rate, decay and share of synthetic images that GLICO chose without mixup. Novelty is the distance of samples to
 the nearest training image as a multiple of held-out images' own, diversity the mean distance between two
 samples of a class as a multiple of training images' own, both in pixels. Beside the plain accuracy stands
 that on test images with noise, blur or little contrast.
@@ -24,6 +23,7 @@ at 5 seeds are about 100 runs.
 On a GPU, the published network: ``--network wrn-28-10 --steps 20000 --batch 128 --shots 10,25,50,100``.
 """
 
+import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ import numpy as np
 
 from benchmarks.comparison import Comparison
 from benchmarks.face import Face
-from benchmarks.few_shot import CORRUPTIONS, FewShot, Job, Ran, run_all
+from benchmarks.few_shot import CORRUPTIONS, THIN, FewShot, Job, Ran, run_all
 from benchmarks.few_shot_arms import ARMS, BEST, QUESTIONS, RATES, Arm
 from benchmarks.figures import Estimate, lines
 from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
@@ -105,7 +105,8 @@ def main() -> int:
     bench = Bench(FewShot.read(arguments.data[0]), arguments, face)
     told = {}
     for shots in arguments.shots:
-        settings = bench.choose(arguments.settings_of or shots, ARMS)
+        arms = {name: ARMS[name] for name in arguments.arms}
+        settings = bench.choose(arguments.settings_of or shots, arms)
         told[shots] = show(bench, shots, settings, {name: arm.label for name, arm in ARMS.items()})
     if len(told) > 1:
         draw(face, told)
@@ -122,12 +123,20 @@ def add_options(face: Face) -> None:
     add("--runs", type=Path, required=True, metavar="FOLDER", help="where runs are kept")
     add("--shots", type=_numbers, default=(10, 25), metavar="N,N", help="images a class (10,25)")
     add("--settings-of", type=int, metavar="N", help="take what validation chose at N a class")
+    add("--arms", type=_arms, default=tuple(ARMS), metavar="A,B", help="these alone (all)")
     add("--questions", type=int, metavar="N", help="ask what each part is worth, at N a class")
     add("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
     add("--network", default="resnet-8", help="of the classifiers (resnet-8)")
     add("--steps", type=int, default=1500, help="of every classifier (1500)")
     add("--batch", type=int, default=32, help="images a step (32)")
     add("--generator-steps", type=int, default=1000, help="of every generator (1000)")
+
+
+def _arms(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not {BEST, "real"} <= set(names) <= set(ARMS):
+        raise argparse.ArgumentTypeError(f"{BEST} and real, and others of {', '.join(ARMS)}")
+    return names
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -191,7 +200,7 @@ def more(runs: Sequence[Ran], data: FewShot) -> dict[str, Any]:
         values = [getattr(run, name) for run in runs]
         return None if None in values else round(float(np.mean(values)), 2)
 
-    right = np.stack([run.corrupted == data.y_test for run in runs]).mean(axis=(0, 2))
+    right = np.stack([run.corrupted == data.y_test[::THIN] for run in runs]).mean(axis=(0, 2))
     by = {name: round(100 * float(v), 2) for name, v in zip(CORRUPTIONS, right, strict=True)}
     return {
         "corrupted": round(100 * float(right.mean()), 2),
@@ -221,7 +230,7 @@ def draw(face: Face, told: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Non
     series = {
         arm.label: [(shots, Estimate(*told[shots][name]["over_real"])) for shots in told]
         for name, arm in ARMS.items()
-        if name != "real"
+        if name != "real" and all(name in figures for figures in told.values())
     }
     face.figure(
         "glico",

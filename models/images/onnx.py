@@ -97,11 +97,12 @@ def _run(path: Path, sample: Images) -> npt.NDArray[np.float32]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what exporters print, warn and log of their own working from a worker's output."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(disabled)
+        exporter.setLevel(level)

@@ -611,9 +611,10 @@ class DecoderSpec(Part):
     width: Annotated[int, Field(ge=8, le=512)] = 32
     """Channels at the finest resolution; twice as many at each coarser one, at most 16 times."""
 
-    upsampling: Literal["transposed", "resize"] = "resize"
+    upsampling: Literal["transposed", "resize"] = "transposed"
     """How resolution doubles: transposed convolutions, as published, or nearest-neighbour
-    resizing and a convolution, which leave no checkerboard (Odena et al. 2016).
+    resizing and a convolution, which leave no checkerboard (Odena et al. 2016) but
+    reconstruct worse after as many steps.
     """
 
     noise: bool = False
