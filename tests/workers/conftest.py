@@ -213,6 +213,14 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iter
     service.close()
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
+    """A service on SQLite without a worker, for all tests of a module."""
+    service = _opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
+    yield service
+    service.close()
+
+
 @pytest.fixture
 def on_postgresql(
     start: Callable[[Settings], Service], settings: Settings, postgresql_url: str
