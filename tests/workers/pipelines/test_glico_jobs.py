@@ -138,10 +138,8 @@ def test_images_without_a_label_and_of_other_sizes_take_no_part_but_for_their_si
         ({"plan": {"per_class": {"cow": 3}}}, "unknown_class", "'cow'"),
         ({"reconstruction": {"perceptual": "no-vgg"}}, "model_not_allowed", "'no-vgg'"),
         ({"classifier": {"backbone": "no-vit"}}, "model_not_allowed", "'no-vit'"),
-        ({"reconstruction": {"generator_rate": 1.0, "code_rate": 1.0, "steps": 30},
-          "classifier": {"learning_rate": 10.0, "steps": 60}}, "training_diverged", "rate may help"),
     ],
-)  # fmt: skip
+)
 def test_what_is_at_fault_fails_the_job_in_words(
     alone: Service, spec: dict[str, Any], fields: dict[str, Any], code: str, word: str
 ) -> None:
