@@ -8,7 +8,7 @@ import numpy as np
 from huggingface_hub import constants
 
 from app.domain.tasks import Effects, NewTask
-from models.encoders.allowed import Modality
+from models.encoders.allowed import ALLOWED, Modality
 from models.encoders.catalogue import Found, find
 from models.encoders.encode import Encoder
 from models.encoders.pull import pull
@@ -149,7 +149,7 @@ def at_hand(task: TaskRun, model: str, param: str = "encoder.model") -> Found:
     Raises:
         InputProblem: it is not at hand; `param` is the field of the spec that names it.
     """
-    if task.settings.model_downloads and not constants.HF_HUB_OFFLINE:
+    if task.settings.model_downloads and not constants.HF_HUB_OFFLINE and model in ALLOWED:
         return pull(model, on_progress=task.progress)
     return find(model, param)
 

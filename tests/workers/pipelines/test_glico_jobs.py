@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.domain.jobs import Job, JobState
+from models.encoders.catalogue import FOLDERS_VARIABLE
+from tests.models.encoders import tiny
+from tests.models.glico.test_perceptual import folder as vgg16
 from tests.workers.pictures import archive, png
 from tests.workers.pipelines.test_glico_stages import SIZES, TINY, archived, images, worked
 
@@ -148,6 +152,32 @@ def test_what_is_at_fault_fails_the_job_in_words(
     job = ended(alone, spec | changed, evaluate=OFF)
     assert error(job)[0] == code
     assert word in error(job)[1]
+
+
+def test_weights_of_others_are_named_wherever_the_result_is_told(
+    alone: Service, spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
+    vgg16(tmp_path / "vgg16")
+    tiny.make("vit", tmp_path / "vit")
+    changed = {
+        "reconstruction": TINY["reconstruction"] | {"perceptual": "vgg16", "steps": 2},
+        "classifier": {"backbone": "vit", "steps": 2, "batch_size": 4},
+    }
+    job = ended(alone, spec | changed, evaluate=OFF)
+    assert job.state is JobState.SUCCEEDED, job.error
+    with alone.store.read() as tx:
+        generator = tx.generators.by_job(alone.tenant, job.id)
+        classifier = tx.classifiers.by_job(alone.tenant, job.id)
+    assert generator is not None
+    assert classifier is not None
+    assert generator.config["loss"] == "perceptual:vgg16"
+    used = {"allowed": True, "used": ["vgg16", "vit"]}
+    manifest = json.loads(alone.read(job.id, "manifest.json"))
+    assert manifest["external_weights"] == used
+    assert generator.config["external_weights"] == classifier.config["external_weights"] == used
+    assert "vgg16 (perceptual loss" in alone.read(job.id, "card.md").decode()
+    assert classifier.config["onnx"]["largest_difference"] <= 1e-3
 
 
 def test_embeddings_are_refused(alone: Service, latents: Any) -> None:
