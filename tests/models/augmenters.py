@@ -12,6 +12,8 @@ from models.front.front import Front
 from models.front.spec import PreparationSpec
 from models.gelda import method as gelda
 from models.gelda.spec import DenoiserSpec, GeldaSpec, LatentSpec, ObjectiveSpec, SamplerSpec
+from models.glico import method as glico
+from models.glico.spec import DecoderSpec, GlicoSpec, InterpolationSpec, ReconstructionSpec
 from models.planning.rows import cell_rows
 from models.planning.spec import PlanSpec
 from models.semantics.spec import LearnedVectors, MeanVectors, OneHotVectors
@@ -25,9 +27,12 @@ UNSEEN = 7
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 """x, class indices, subdomain indices."""
 
+SIDE = 16
+"""Of images, in pixels."""
+
 
 class Trained(Protocol):
-    """A generator under test: rows for cells and counters, and a round trip over a folder."""
+    """A generator under test: items for cells and counters, and a round trip over a folder."""
 
     classes: list[str]
 
@@ -43,6 +48,24 @@ def tail() -> tuple[np.ndarray, np.ndarray]:
     return y, counters % 2
 
 
+def latents() -> Rows:
+    """Return latents of five dimensions: classes on a line, subdomains on its two sides."""
+    rng = np.random.default_rng(0)
+    y, subdomain = tail()
+    x = rng.standard_normal((len(y), 5)) + 3 * y[:, None]
+    x[:, 0] += 4 * subdomain
+    return x.astype(np.float32), y, subdomain
+
+
+def images() -> Rows:
+    """Return images, brighter from class to class, each with a bright column of its own."""
+    rng = np.random.default_rng(0)
+    y, subdomain = tail()
+    x = 30 + 40 * y[:, None, None, None] + rng.integers(0, 30, (len(y), SIDE, SIDE, 3))
+    x[np.arange(len(y)), :, np.arange(len(y)) % SIDE] += 40
+    return x.astype(np.uint8), y, subdomain
+
+
 @dataclass(frozen=True)
 class Augmenter:
     """How the suite drives a method.
@@ -52,7 +75,11 @@ class Augmenter:
             resume, on_checkpoint, on_progress and should_stop.
         load: folder to a generator.
         subdomains: names of those that it is conditioned on; without them cells are classes.
-        tolerance: how far rows may differ between ways of cutting them into batches.
+        rows: makes what it is trained on.
+        shape: of an item.
+        dtype: of its values.
+        lonely: whether it makes nothing of a class with one example.
+        tolerance: how far items may differ between ways of cutting them into batches.
         exempt: names of tests that do not apply, and why.
     """
 
@@ -60,16 +87,22 @@ class Augmenter:
     train: Callable[..., Trained]
     load: Callable[[Path], Trained]
     subdomains: tuple[str, ...] = ()
+    rows: Callable[[], Rows] = latents
+    shape: tuple[int, ...] = (5,)
+    dtype: type[np.generic] = np.float32
+    lonely: bool = False
     tolerance: float = 1e-5
     exempt: dict[str, str] = field(default_factory=dict)
 
     def planned(self, plan: PlanSpec | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return cell and counter of each row of a plan, by default to raise all to the largest."""
+        """Return cell and counter of each item of a plan, by default to raise all to the largest."""
         y, subdomain = tail()
         n_cells = len(NAMES) * max(1, len(self.subdomains))
         cells = y * 2 + subdomain if self.subdomains else y
         have = np.bincount(cells, minlength=n_cells).tolist()
         sizes = cell_rows(plan or PlanSpec(match="largest"), NAMES, self.subdomains, have)
+        if self.lonely:
+            sizes = np.where(np.array(have) == 1, 0, sizes)
         counters = np.concatenate([np.arange(n) for n in sizes]).astype(np.int64)
         return np.repeat(np.arange(n_cells), sizes), counters
 
@@ -123,7 +156,52 @@ def _gelda(
     return Augmenter(name, train, load, subdomains)
 
 
+class _Glico:
+    def __init__(self, generator: glico.Generator, interpolation: InterpolationSpec) -> None:
+        self.generator, self.interpolation = generator, interpolation
+        self.classes = generator.classes
+        self.save = generator.save
+
+    def draw(self, cells: Any, counters: Any, seed: int, batch_size: int = 64) -> np.ndarray:
+        drawn = self.generator.sample(
+            cells, counters, seed=seed, interpolation=self.interpolation, batch_size=batch_size
+        )
+        return drawn.images
+
+
+def _glico(name: str, decoder: DecoderSpec, interpolation: InterpolationSpec) -> Augmenter:
+    steps = ReconstructionSpec(steps=20, batch_size=16, checkpoint_steps=7)
+    spec = GlicoSpec(dataset="ds_" + "0" * 32, decoder=decoder, reconstruction=steps)
+
+    def train(rows: Rows, classes: Any, seed: int, scratch: Path, **watch: Any) -> _Glico:
+        x, y, _ = rows
+        trained = glico.train(x, y, classes=classes, spec=spec, seed=seed, scratch=scratch, **watch)
+        return _Glico(trained, interpolation)
+
+    def load(folder: Path) -> _Glico:
+        return _Glico(glico.Generator.load(folder), interpolation)
+
+    pair = "an image is made of two training images of its class"
+    return Augmenter(
+        name,
+        train,
+        load,
+        rows=images,
+        shape=(SIDE, SIDE, 3),
+        dtype=np.uint8,
+        lonely=True,
+        tolerance=1,  # of 255: rounding may fall to either side
+        exempt={"test_a_class_of_one_example_gets_items_that_differ": pair},
+    )
+
+
 AUGMENTERS = (
+    _glico("glico", DecoderSpec(code_dim=16, width=8), InterpolationSpec()),
+    _glico(
+        "glico, conditioned, noisy, three parents, as the generator has them",
+        DecoderSpec(code_dim=16, width=8, noise=True, conditioned=True, upsampling="transposed"),
+        InterpolationSpec(parents=3, residuals=False),
+    ),
     _gelda("gelda", SamplerSpec(steps=4)),
     _gelda(
         "gelda, latents themselves, guided",

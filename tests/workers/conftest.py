@@ -21,6 +21,8 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from models.embeddings.spec import Columns
+from models.raw.spec import RawColumns
 from tests.conftest import at_home
 
 T = TypeVar("T")
@@ -95,22 +97,27 @@ class Service:
         self.workers.append(Worker(process, log))
         return self.workers[-1]
 
-    def dataset(self, data: bytes, name: str = "data.npz") -> tuple[str, str]:
+    def dataset(
+        self, data: bytes, name: str = "data.npz", modality: str = "embedding", **columns: Any
+    ) -> tuple[str, str]:
         """Store an upload and ask for its ingest; return dataset and job id."""
         blob = self.blobs.put_bytes(self.tenant, data)
         dataset, job = new_id("ds"), new_id("job")
         with self.store.write() as tx:
             upload = tx.uploads.create(self.tenant, name, len(data), None, 1 << 20)
             tx.uploads.complete(self.tenant, upload.id, blob.sha256, len(data))
-            spec = {
+            spec: dict[str, Any] = {
                 "kind": "ingest",
                 "dataset": dataset,
                 "uploads": [upload.id],
+                "modality": modality,
                 "format": name.rpartition(".")[2],
-                "columns": {},
+                "columns": (Columns if modality == "embedding" else RawColumns)(
+                    **columns
+                ).model_dump(),
             }
             tx.jobs.create(NewJob(self.tenant, "ingest", spec, seed=0), id=job)
-            tx.datasets.create(self.tenant, name, "embedding", "npz", job, dataset)
+            tx.datasets.create(self.tenant, name, modality, spec["format"], job, dataset)
         self.ring("cpu")
         return dataset, job
 
@@ -202,6 +209,14 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iter
     """A service on SQLite with a worker, for all tests of a module: torch is loaded once for them."""
     service = _opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
     service.worker()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
+    """A service on SQLite without a worker, for all tests of a module."""
+    service = _opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
     yield service
     service.close()
 

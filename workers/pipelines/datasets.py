@@ -12,6 +12,7 @@ from models.embeddings.dataset import EmbeddingDataset
 from models.errors import InputProblem
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, TRAIN, UNASSIGNED, VAL, make_splits
+from models.raw.dataset import RawDataset
 from workers.pipelines.mapped import Mapped
 from workers.task import TaskRun
 
@@ -60,7 +61,7 @@ def evaluation_of(task: TaskRun) -> EvaluateSpec:
 
 
 def part(
-    data: EmbeddingDataset, evaluate: EvaluateSpec, manifest: Mapping[str, Any]
+    data: EmbeddingDataset | RawDataset, evaluate: EvaluateSpec, manifest: Mapping[str, Any]
 ) -> tuple[Splits, list[int]]:
     """Return the split of each row, and the numbers of classes too small to be in each split.
 
@@ -79,13 +80,21 @@ def part(
             None if data.group is None else data.group[labelled],
             val_share=evaluate.val_share,
             test_share=evaluate.test_share,
-            seed=int(manifest.get("source", manifest["columns"]["x"])["sha256"][:15], 16),
+            seed=int(_content(manifest)[:15], 16),
         )
         _check_held_out(split)
     if data.group is not None:
         held_out = np.isin(data.group, data.group[split != TRAIN])
         split[held_out & ~labelled] = UNASSIGNED
     return split, too_small
+
+
+def _content(manifest: Mapping[str, Any]) -> str:
+    """Return the digest of what was uploaded: raw rows are parted as their embeddings are."""
+    columns = manifest["columns"]
+    source = manifest.get("source") or columns["items" if "items" in columns else "x"]
+    sha256: str = source["sha256"]
+    return sha256
 
 
 def _check_held_out(split: Splits) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from huggingface_hub import constants
 
 from app.domain.tasks import Effects, NewTask
-from models.encoders.allowed import Modality
+from models.encoders.allowed import ALLOWED, Modality
 from models.encoders.catalogue import Found, find
 from models.encoders.encode import Encoder
 from models.encoders.pull import pull
@@ -33,7 +33,7 @@ RAW_COLUMNS = ("items", "offsets", "thumbnails")
 def fetch(task: TaskRun) -> Effects:
     """See that the model is at hand, and cut the dataset into shards."""
     spec, manifest = _encoder_spec(task), task.claim.inputs["dataset"]
-    found = _at_hand(task, spec.model)
+    found = at_hand(task, spec.model)
     rows, batch = manifest["rows"], spec.batch_rows
     # Shards of whole batches: who takes them moves no cut between batches.
     shard = batch * max(1, SHARD_ITEMS[manifest["modality"]] // batch)
@@ -137,17 +137,21 @@ def _embedded(
 def _encoder(task: TaskRun, modality: Modality) -> Encoder:
     """Return the encoder, which stays loaded for the tasks that follow."""
     spec = _encoder_spec(task)
-    found, device = _at_hand(task, spec.model), task.device
+    found, device = at_hand(task, spec.model), task.device
     key = ("encoder", found.revision, modality, device, spec.model_dump_json())
     encoder = task.shelf.get(key, lambda: Encoder.load(found, spec, device, modality=modality))
     return replace(encoder, rows_at_once=task.batch(encoder.rows_at_once))
 
 
-def _at_hand(task: TaskRun, model: str) -> Found:
-    """Return a model, downloaded if need be: another worker's machine may have it, and this one not."""
-    if task.settings.model_downloads and not constants.HF_HUB_OFFLINE:
+def at_hand(task: TaskRun, model: str, param: str = "encoder.model") -> Found:
+    """Return a model, downloaded if need be: another worker's machine may have it, and this one not.
+
+    Raises:
+        InputProblem: it is not at hand; `param` is the field of the spec that names it.
+    """
+    if task.settings.model_downloads and not constants.HF_HUB_OFFLINE and model in ALLOWED:
         return pull(model, on_progress=task.progress)
-    return find(model)
+    return find(model, param)
 
 
 def _encoder_spec(task: TaskRun) -> EncoderSpec:

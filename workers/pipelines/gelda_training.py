@@ -1,8 +1,7 @@
 """GeLDA's stages before and beside choosing: prepare, train at each layer, train rivals."""
 
-import logging
 from collections.abc import Mapping
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from workers.pipelines.datasets import (
     training_rows,
 )
 from workers.pipelines.drawing import Meter
-from workers.pipelines.training import TrainingRows, train_generator
+from workers.pipelines.training import TrainingRows, resumed, train_generator
 from workers.pipelines.vectors import (
     class_vectors,
     encoding_models,
@@ -37,8 +36,6 @@ from workers.pipelines.vectors import (
     uploaded_head,
 )
 from workers.task import TaskRun
-
-log = logging.getLogger(__name__)
 
 
 def prepare_job(task: TaskRun) -> Effects:
@@ -209,21 +206,11 @@ def _generator_effects(
 
 
 def _trained(job: PreparedJob, layer: int, spec: GeldaSpec, semantics: Semantics) -> Generator:
-    task = job.task
-    fit = partial(
-        train_generator,
-        task,
-        spec,
-        job.rows(spec),
-        front=job.prepared.front(layer),
-        semantics=semantics,
-    )
-    resume, saved = task.resume_file(), task.claim.checkpoint
-    if resume is None or saved is None:
-        return fit()
-    try:
-        return fit(resume=resume, step=saved.step)
-    except ValueError as error:
-        # A checkpoint of another torch or device: slower to start again, but never half of each.
-        log.warning("job %s starts training anew: %s", task.claim.job_id, error)
-        return fit()
+    rows, front = job.rows(spec), job.prepared.front(layer)
+
+    def train(resume: Path | None, step: int) -> Generator:
+        return train_generator(
+            job.task, spec, rows, front=front, semantics=semantics, resume=resume, step=step
+        )
+
+    return resumed(job.task, train)

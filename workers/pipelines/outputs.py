@@ -27,11 +27,13 @@ MEDIA_TYPES = {
     ".json": "application/json",
     ".html": "text/html; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
+    ".zip": "application/zip",
+    ".png": "image/png",
 }
 
 _GROUP_ROWS = 16_384
 
-_LINEAGE = pa.schema(
+LINEAGE = pa.schema(
     [
         ("item_id", pa.string()),
         ("is_synthetic", pa.bool_()),
@@ -126,10 +128,10 @@ def write_lineage(path: Path, rows: Synthetic, seed: int) -> Path:
     A latent drawn from noise has no parents. Its id names cell and counter, from which, with the
     job's seed, its own seed follows.
     """
-    with pq.ParquetWriter(path, _LINEAGE, compression="zstd") as writer:
+    with pq.ParquetWriter(path, LINEAGE, compression="zstd") as writer:
         for part in _groups(len(rows.cells)):
             lines = [_line(rows, row, seed) for row in range(part.start, part.stop)]
-            writer.write_table(pa.Table.from_pylist(lines, schema=_LINEAGE))
+            writer.write_table(pa.Table.from_pylist(lines, schema=LINEAGE))
     return path
 
 

@@ -41,11 +41,11 @@ def cut(counts: Sequence[int], rows: int = SHARD_ROWS) -> list[list[Item]]:
     return shards
 
 
-def planned(counts: Sequence[int], stage: str = "sample") -> tuple[NewTask, ...]:
-    """Return the tasks of the sample stage."""
+def planned(counts: Sequence[int], rows: int = SHARD_ROWS) -> tuple[NewTask, ...]:
+    """Return the tasks of the sample stage, each of at most `rows` rows."""
     return tuple(
-        NewTask(stage, shard, {"items": [list(item) for item in items]})
-        for shard, items in enumerate(cut(counts))
+        NewTask("sample", shard, {"items": [list(item) for item in items]})
+        for shard, items in enumerate(cut(counts, rows))
     )
 
 

@@ -1,9 +1,10 @@
-"""Training a generator inside a task: progress at every step, checkpoints to whoever keeps them."""
+"""Training inside a task: progress at every step, checkpoints to whoever keeps them, resumed from them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,46 @@ from models.gelda.method import Generator, HeldOutRows
 from models.gelda.spec import GeldaSpec
 from models.study.rivals import Semantics
 from workers.task import TaskRun
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def resumed(task: TaskRun, train: Callable[[Path | None, int], T]) -> T:
+    """Train from an earlier attempt's checkpoint, or from the start.
+
+    Args:
+        task: its claim names the checkpoint, if there is one.
+        train: called with the checkpoint and its step, or with None and 0; raises ValueError where the
+            checkpoint is of another training.
+    """
+    resume, saved = task.resume_file(), task.claim.checkpoint
+    if resume is None or saved is None:
+        return train(None, 0)
+    try:
+        return train(resume, saved.step)
+    except ValueError as error:
+        # A checkpoint of another torch or device: slower to start again, but never half of each.
+        log.warning("job %s starts training anew: %s", task.claim.job_id, error)
+        return train(None, 0)
+
+
+def step_by_step(task: TaskRun, steps: int, step: int = 0) -> Callable[[], bool]:
+    """Return a `should_stop` that tells the task's progress, from `step` on, whenever it is asked.
+
+    A training asks before every step, and so it is the finest sign of progress there is: its own
+    reports may be further apart than the time after which a silent task counts as hung.
+    """
+    at = step
+
+    def should_stop() -> bool:
+        nonlocal at
+        task.progress(min(at, steps), steps)
+        at += 1
+        return task.should_stop()
+
+    return should_stop
 
 
 @dataclass(frozen=True)
@@ -45,16 +86,6 @@ def train_generator(
         ValueError: the checkpoint is of another training.
     """
     _, objective = method.resolve(spec, n=len(rows.x), dim=front.dim)
-    steps, at = objective.steps or 0, step
-
-    def should_stop() -> bool:
-        # Asked before every step, and so the finest sign of progress there is: the method's own
-        # reports may be further apart than the time after which a silent task counts as hung.
-        nonlocal at
-        task.progress(min(at, steps), steps)
-        at += 1
-        return task.should_stop()
-
     return method.train(
         rows.x,
         rows.y,
@@ -72,6 +103,6 @@ def train_generator(
         resume=resume,
         on_checkpoint=task.checkpoint,
         scratch=task.scratch,
-        should_stop=should_stop,
+        should_stop=step_by_step(task, objective.steps or 0, step),
         batch_size=task.batch(objective.batch_size),
     )

@@ -48,3 +48,12 @@ def test_of_two_classifiers_the_one_that_is_right_more_often_scores_higher(said)
     logits, y = said
     worse = np.where(np.arange(len(y))[:, None] % 3 == 0, logits[:, ::-1], logits)
     assert log_score(worse, y) < log_score(logits, y) - 0.1
+
+
+def test_a_rare_class_weighs_as_much_as_a_frequent_one_where_classes_weigh_alike():
+    y = np.array([0, 0, 0, 1])
+    logits = np.array([[2.0, 0.0], [1.5, 0.0], [1.0, 0.2], [0.3, 0.0]])
+    whole = log_score(logits, y, balanced=True)
+    often = [0, 1, 2, 3, 3, 3]
+    assert whole == pytest.approx(log_score(logits[often], y[often]), abs=1e-9)
+    assert whole < log_score(logits, y)

@@ -5,20 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.domain.jobs import JobState
-from app.domain.tasks import Claim
-from models.errors import Interrupted
+from tests.workers.here import Here
 from tests.workers.test_pipeline import vectors_upload
-from workers.messages import Checkpointed, FromChild
-from workers.pipelines.registry import entry_point
-from workers.shelf import Shelf
-from workers.task import TaskRun
 
 if TYPE_CHECKING:
     from tests.workers.conftest import Service
@@ -31,76 +25,6 @@ EVALUATE: dict[str, Any] = {
     "penalties": [1.0],
     "controls": ["one_hot", "shuffled_vectors"],
 }
-
-
-@dataclass
-class Here:
-    """A worker without processes.
-
-    Attributes:
-        stops: by stage: the look at whether to stop at which its first attempts end.
-        attempts: of each task, as (stage, shard, step of the checkpoint it started from).
-    """
-
-    service: Service
-    folder: Path
-    stops: dict[str, list[int]] = field(default_factory=dict)
-    attempts: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def work(self) -> None:
-        """Run tasks until none is left."""
-        while True:
-            with self.service.store.write() as tx:
-                claim = tx.tasks.claim(("cpu", "gpu"), "here", 600)
-            if claim is None:
-                return
-            saved = claim.checkpoint.step if claim.checkpoint else 0
-            self.attempts.append((claim.stage, claim.shard, saved))
-            self._run(claim)
-
-    def _run(self, claim: Claim) -> None:
-        task = self._task(claim)
-        try:
-            effects = entry_point(claim.kind, claim.stage)(task)
-        except Interrupted:
-            with self.service.store.write() as tx:
-                tx.tasks.release(claim.lease)
-            return
-        with self.service.store.write() as tx:
-            tx.tasks.succeed(claim.lease, effects)
-
-    def _task(self, claim: Claim) -> TaskRun:
-        def hear(said: FromChild) -> None:
-            if isinstance(said, Checkpointed):
-                with self.service.store.write() as tx:
-                    tx.tasks.checkpoint(claim.lease, said.checkpoint)
-
-        scratch = self.folder / f"attempt-{len(self.attempts)}"
-        scratch.mkdir(parents=True)
-        task = TaskRun(
-            claim=claim,
-            blobs=self.service.blobs,
-            scratch=scratch,
-            settings=self.service.settings,
-            shelf=Shelf(),
-            send=hear,
-            asked_to_stop=lambda: False,
-        )
-        waiting = self.stops.get(claim.stage, [])
-        looks = waiting.pop(0) if waiting else None
-        task.should_stop = _stopping(looks)  # type: ignore[method-assign]  # to the very step
-        return task
-
-
-def _stopping(looks: int | None) -> Callable[[], bool]:
-    seen = 0
-
-    def should_stop() -> bool:
-        nonlocal seen
-        seen += 1
-        return looks is not None and seen > looks
-
-    return should_stop
 
 
 @pytest.fixture
