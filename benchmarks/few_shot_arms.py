@@ -42,8 +42,13 @@ def _pairs(source: str) -> tuple[Setting, ...]:
 
 
 def _mixing(source: str) -> tuple[Setting, ...]:
-    """Return settings of images from pairs of one class under mixup across classes."""
-    return _each(source=source, probability=0.5, classifier={"mixup": 0.3})
+    """Return settings of images from pairs of one class under mixup across classes, a little or whole."""
+    whole = {**RATES[0], "mixup": 1.0}
+    return (
+        *_each(source=source, probability=0.5, classifier={"mixup": 0.3}),
+        *(Setting(classifier=whole, source=source, probability=p) for p in (0.5, 0.25)),
+        Setting(classifier={**RATES[1], "mixup": 1.0}, source=source, probability=0.5),
+    )
 
 
 ARMS: Mapping[str, Arm] = {
