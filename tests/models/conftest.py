@@ -19,7 +19,7 @@ CHECKED = [
         "samplers",
         "vectors",
     )
-]
+] + [f"models.images.{name}" for name in ("augment", "networks")]
 
 # Before any test imports them: a module that is loaded already stays unchecked.
 with install_import_hook(CHECKED, "beartype.beartype"):
