@@ -27,7 +27,7 @@ from workers.pipelines.image_shards import load_image_generator
 from workers.pipelines.training import resumed, step_by_step
 from workers.task import TaskRun
 
-KEPT_BYTES = 1 << 26
+KEPT_BYTES = 1 << 23
 """Weights of a candidate that are worth keeping: of larger ones, the one that is chosen is trained again
 rather than all of them stored."""
 

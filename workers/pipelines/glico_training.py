@@ -167,44 +167,45 @@ def train(task: TaskRun) -> Effects:
         job.spec.reconstruction, n=len(job.train.y), side=job.side, device=task.device
     )
     steps, batch = settings.steps or 0, settings.batch_size or 0
-    distance, name = _distance(job)
     began, first = time.monotonic(), 0
 
     def fit(resume: Path | None, step: int) -> Generator:
         nonlocal first
         first = step
-        return method.train(
-            job.train.x,
-            job.train.y,
-            classes=job.classes,
-            spec=job.spec,
-            seed=task.claim.seed,
-            scratch=task.scratch,
-            distance=distance,
-            loss_name=name,
-            device=task.device,
-            resume=resume,
-            on_checkpoint=task.checkpoint,
-            should_stop=step_by_step(task, steps, step),
-            batch_size=task.batch(batch),
-        )
+        return _trained(job, steps, batch, resume, step)
 
     generator = resumed(task, fit)
+    seconds = whole_seconds(time.monotonic() - began, steps, first)
     folder = task.scratch / "generator"
     generator.save(folder)
     ids = ids_of(task.fetch(manifest_of(task)["columns"]["id"]["sha256"]), job.train.rows)
     write_rows(folder / ROWS_FILE, job.train.rows, ids)
-    config = generator.config | {
-        "models": job.result["models"],
-        "external_weights": job.external_weights,
-    }
-    seconds = whole_seconds(time.monotonic() - began, steps, first)
+    told = {"models": job.result["models"], "external_weights": job.external_weights}
     return Effects(
         result={
             "generator": task.keep_folder(folder),
-            "config": config,
+            "config": generator.config | told,
             "compute": {"steps": steps, "images": steps * batch, "seconds": seconds},
         }
+    )
+
+
+def _trained(job: ImageJob, steps: int, batch: int, resume: Path | None, step: int) -> Generator:
+    task, (distance, name) = job.task, _distance(job)
+    return method.train(
+        job.train.x,
+        job.train.y,
+        classes=job.classes,
+        spec=job.spec,
+        seed=task.claim.seed,
+        scratch=task.scratch,
+        distance=distance,
+        loss_name=name,
+        device=task.device,
+        resume=resume,
+        on_checkpoint=task.checkpoint,
+        should_stop=step_by_step(task, steps, step),
+        batch_size=task.batch(batch),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,46 +53,51 @@ def publish_images(
     """
     folder = task.scratch / "published"
     folder.mkdir()
-    config, rows = made.config, rows_of(made.results)
+    files = [artifact(task, path) for path in _written(task, made, folder)]
+    counts = images_a_class(made)
+    text = _card(task, made, counts, summary or {})
+    files += [artifact(task, write_card(folder / "card.md", "Synthetic images", text)), *more]
+    told = _facts(made, counts) | dict(facts or {})
+    files.append(artifact(task, write_manifest(folder / "manifest.json", task, files, told)))
+    rows = rows_of(made.results)
+    task.progress(rows + 1, rows + 1)
+    about = {"rows": rows, "side": made.config["side"], "skipped": dict(made.skipped)}
+    return Effects(
+        artifacts=tuple(files),
+        generator=generator,
+        classifier=classifier,
+        counts={"filtered": 0, "failed": 0},
+        summary=about | dict(summary or {}),
+    )
+
+
+def _written(task: TaskRun, made: Images, folder: Path) -> tuple[Path, Path]:
+    """Write archive and lineage, with progress at every image."""
     training, ids = read_rows(task.fetch(made.generator[ROWS_FILE]["sha256"]))
+    config, total = made.config, rows_of(made.results) + 1
     origin = Origin(config["classes"], training, ids, task.claim.seed, config["method"])
     done = 0
 
     def on_item() -> None:
         nonlocal done
         done += 1
-        task.progress(done, rows + 1)
+        task.progress(done, total)
         task.stop_here()
 
-    written = write_images(folder, shards(task, made.results), origin, on_item)
-    files = [artifact(task, path) for path in written]
-    counts = images_a_class(made)
-    text = _card(task, made, counts, summary or {})
-    files += [artifact(task, write_card(folder / "card.md", "Synthetic images", text)), *more]
-    told: dict[str, Any] = {
+    return write_images(folder, shards(task, made.results), origin, on_item)
+
+
+def _facts(made: Images, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the manifest tells of every job that makes images."""
+    config = made.config
+    return {
         "method": config["method"],
         "models": config["models"],
         "external_weights": config["external_weights"],
         "interpolation": made.interpolation.model_dump(mode="json"),
-        "rows": counts,
+        "rows": dict(counts),
         "skipped": dict(made.skipped),
-        **(facts or {}),
     }
-    manifest = folder / "manifest.json"
-    files.append(artifact(task, write_manifest(manifest, task, files, told)))
-    task.progress(rows + 1, rows + 1)
-    return Effects(
-        artifacts=tuple(files),
-        generator=generator,
-        classifier=classifier,
-        counts={"filtered": 0, "failed": 0},
-        summary={
-            "rows": rows,
-            "side": config["side"],
-            "skipped": dict(made.skipped),
-            **(summary or {}),
-        },
-    )
 
 
 def images_a_class(made: Images) -> dict[str, int]:

@@ -93,7 +93,7 @@ class JobView(View):
     result: JobResult | None
     steps: list[StepView]
     counts: dict[str, int]
-    """Items requested, generated, filtered and failed."""
+    """Items requested, generated, filtered and failed; and skipped, of classes that nothing can be made of."""
 
     usage: dict[str, float]
     """`cpu_seconds` and `gpu_seconds`."""

@@ -188,6 +188,8 @@ def test_the_report_compares_the_arms_and_says_what_each_cost(
     assert found["splits"]["made_here"] == ["val", "test"]
     page = alone.read(job, "report.html").decode()
     assert page.count("data:image/png;base64,") == 2
+    assert "What each arm cost" in page
+    assert "classifier_steps" not in page
     for name in ("samples.png", "paths.png"):
         with Image.open(io.BytesIO(alone.read(job, name))) as picture:
             assert picture.width > picture.height > 100
