@@ -98,7 +98,8 @@ class EvaluateSpec(Spec):
     """Candidates for the `adjustment` of logit-adjusted heads; by default the head's own."""
 
     budget: Annotated[int, Field(ge=1, le=200)] = 12
-    """Settings that validation looks at for each arm, at most: one axis is searched after the other."""
+    """Settings that validation looks at for each arm, at most: of heads one axis after the other, of classifiers
+    on images all side by side."""
 
     metric: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
     """What the verdict is about. Validation maximises the mean log-probability of the right class, over
