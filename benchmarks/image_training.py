@@ -18,9 +18,9 @@ Workers of its loader live from epoch to epoch and start before the clock does.
 All have one torch thread and take turns, backwards on every other; N seeds are N turns, and medians count.
 Beside images a second stand images a second of the processor's time of the training's own process, which
 other work on the machine hardly changes and a loader's workers do not count in.
-Cost: about 3 minutes on two free cores.
-Expect: at least 1.5 times as many images a second where the processor has AMX, or on a GPU; on other
-processors `ours, float32` is what to look at: what is left of the ratio without mixed precision.
+Cost: about 4 minutes on a free core.
+Expect: on a processor with AMX at least twice as many images a second; on others what `ours, float32`
+leaves of it, about 1.4 times, most of which is layout: of small images the files cost little.
 """
 
 import tempfile
