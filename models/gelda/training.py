@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.checkpoints import read_tensors, write_tensors
+from models.checkpoints import below, read_tensors, write_tensors
 from models.errors import InputProblem, Interrupted
 from models.gelda.flow import Flow
 from models.gelda.held_out import LOOKS, Best, HeldOut
@@ -76,11 +76,11 @@ class Run:
             raise ValueError(
                 f"{path.name} is a checkpoint of a training with other settings or data"
             )
-        self.flow.load_state_dict(_below("flow.", tensors))
-        for name, value in _below("average.", tensors).items():
+        self.flow.load_state_dict(below("flow.", tensors))
+        for name, value in below("average.", tensors).items():
             self.average[name].copy_(value)
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimizer.", tensors).items():
+        for name, value in below("optimizer.", tensors).items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
@@ -89,7 +89,7 @@ class Run:
         self.step = int(header["step"])
         self.history = _curve(header["history"])
         loss, since = header["best"]
-        self.best = Best(_below("best.", tensors), loss, since, _curve(header["curve"]))
+        self.best = Best(below("best.", tensors), loss, since, _curve(header["curve"]))
 
 
 def fit(
@@ -243,7 +243,3 @@ def _checkpoint(run: Run, watch: Watch) -> None:
 
 def _curve(points: list[list[float]]) -> list[tuple[int, float]]:
     return [(int(step), float(loss)) for step, loss in points]
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

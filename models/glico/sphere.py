@@ -16,10 +16,13 @@ _MEAN_STEPS = 12
 
 def project(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Return each row at length 1; a row of zeros becomes the first axis, so that none is lost."""
-    length = z.norm(dim=1, keepdim=True)
+    tiny = torch.finfo(z.dtype).tiny
+    largest = z.abs().amax(dim=1, keepdim=True)
+    scaled = z / largest.clamp_min(tiny)  # else the squares of very small values are lost
+    length = scaled.norm(dim=1, keepdim=True)
     axis = torch.zeros_like(z)
     axis[:, 0] = 1
-    return torch.where(length > 0, z / length.clamp_min(torch.finfo(z.dtype).tiny), axis)
+    return torch.where(largest > 0, scaled / length.clamp_min(tiny), axis)
 
 
 def slerp(

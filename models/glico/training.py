@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.checkpoints import read_tensors, write_tensors
+from models.checkpoints import below, read_tensors, write_tensors
 from models.errors import InputProblem, Interrupted
 from models.glico.decoder import NOISE_DIM, Auxiliary, Decoder
 from models.glico.losses import Distance
@@ -92,10 +92,10 @@ class Run:
                 f"{path.name} is a checkpoint of a training with other settings or data"
             )
         for part, module in self._modules.items():
-            module.load_state_dict(_below(f"{part}.", tensors))
+            module.load_state_dict(below(f"{part}.", tensors))
         for part, optimiser in self._optimisers.items():
             state: dict[int, dict[str, Any]] = {}
-            for name, value in _below(f"{part}.", tensors).items():
+            for name, value in below(f"{part}.", tensors).items():
                 index, _, key = name.partition(".")
                 # SparseAdam counts its steps in a plain integer, Adam in a tensor.
                 plain = part == "coder" and key == "step"
@@ -239,7 +239,3 @@ def _checkpoint(run: Run, watch: Watch) -> None:
     if watch.on_checkpoint is not None:
         path = run.save(watch.scratch / f"checkpoint-{run.step:07d}.safetensors")
         watch.on_checkpoint(path, run.step)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.checkpoints import read_tensors, write_tensors
+from models.checkpoints import below, read_tensors, write_tensors
 from models.errors import InputProblem
 from models.images.batches import Batch
 from models.images.classifier import Normalised
@@ -106,10 +106,10 @@ class Run:
             raise ValueError(
                 f"{path.name} is a checkpoint of a training with other settings or data"
             )
-        self.model.load_state_dict(_below("model.", tensors))
+        self.model.load_state_dict(below("model.", tensors))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimizer.", tensors).items():
+        for name, value in below("optimizer.", tensors).items():
             index, _, key = name.partition(".")
             like = parameters[int(index)]
             # In the weights' order in memory, so that sums over them keep theirs; Adam's count of
@@ -141,7 +141,3 @@ def _groups(parameters: Iterable[Tensor], decay: float, factor: float) -> list[d
         {"params": [p for p in every if p.ndim > 1], "weight_decay": decay, "factor": factor},
         {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0, "factor": factor},
     ]
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

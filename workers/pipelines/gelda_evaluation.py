@@ -12,14 +12,12 @@ from app.domain.tasks import Effects
 from models.classifiers.classifier import Classifier
 from models.evaluation import protocol
 from models.evaluation.data import EvaluationData, LabelledRows, Labels, Latents
-from models.evaluation.fidelity import Fidelity, measure_fidelity
 from models.evaluation.latent_map import project
 from models.evaluation.page import render
 from models.evaluation.protocol import HeadResult
-from models.evaluation.release import Release, judge
+from models.evaluation.release import Release
 from models.evaluation.report import Context, build
 from models.evaluation.settings import Choice
-from models.evaluation.spec import ReleaseSpec
 from models.evaluation.splits import TEST, VAL
 from models.front.front import Front
 from models.front.preparation import transformed
@@ -28,6 +26,7 @@ from workers.pipelines.datasets import embeddings_in_words, encoder_of, evaluati
 from workers.pipelines.drawing import Meter, drawn_by
 from workers.pipelines.gelda import chosen_training
 from workers.pipelines.gelda_training import PreparedJob
+from workers.pipelines.judging import judged
 from workers.pipelines.manifest import kept_artifacts, software, write_card
 from workers.pipelines.shards import gather, load_generator
 from workers.task import TaskRun
@@ -47,7 +46,7 @@ def evaluate(task: TaskRun) -> Effects:
     result = _measured(job, data, (z, cells), choice)
     label, subdomain = np.divmod(cells, data.parts_a_class)
     synthetic = LabelledRows(z, label, subdomain=subdomain if data.subdomains else None)
-    fidelity, release = _judged(task, result, synthetic)
+    fidelity, release = judged(task, result, synthetic)
     context = replace(_context(job, generator), fidelity=fidelity, release=release)
     report = build(result, context)
     summary = {"verdict": report["verdict"]}
@@ -62,20 +61,6 @@ def evaluate(task: TaskRun) -> Effects:
             "summary": summary,
         }
     )
-
-
-def _judged(
-    task: TaskRun, result: HeadResult, synthetic: LabelledRows
-) -> tuple[Fidelity, Release | None]:
-    """Return fidelity on `test`, to be reported, and the judgement on `val`, if one is asked for."""
-    seed = task.claim.seed
-    fidelity = measure_fidelity(result.data, synthetic, part="test", seed=seed)
-    if task.claim.release_if is None:
-        return fidelity, None
-    task.stop_here()
-    on_val = measure_fidelity(result.data, synthetic, part="val", seed=seed)
-    spec = ReleaseSpec.model_validate(task.claim.release_if)
-    return fidelity, judge(spec, on_val, result.val_gain, result.data.val)
 
 
 def _withheld(

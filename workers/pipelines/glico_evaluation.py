@@ -12,16 +12,13 @@ import numpy.typing as npt
 from app.domain.tasks import Effects
 from models.evaluation.arms import GLICO, REAL
 from models.evaluation.data import EvaluationData, LabelledRows
-from models.evaluation.fidelity import Fidelity, measure_fidelity
 from models.evaluation.image_settings import ImageChoice
 from models.evaluation.images import ImageArm, image_rows, measured
 from models.evaluation.latent_map import project
 from models.evaluation.page import render
 from models.evaluation.pictures import Picture
-from models.evaluation.release import Release, judge
 from models.evaluation.report import Context, build
 from models.evaluation.result import HandedOut, Result
-from models.evaluation.spec import ReleaseSpec
 from models.images.classifier import ImageClassifier
 from models.images.novelty import nearest_ratio
 from workers.pipelines.glico_arms import HANDED_OUT, classifier_of, shown
@@ -33,6 +30,7 @@ from workers.pipelines.glico_training import ImageJob
 from workers.pipelines.image_parts import ImagePart
 from workers.pipelines.image_results import skipped_in_words
 from workers.pipelines.image_shards import Shard, load_image_generator, shards
+from workers.pipelines.judging import judged
 from workers.pipelines.manifest import kept_artifacts, software
 from workers.task import TaskRun
 
@@ -67,7 +65,7 @@ def _reported(
     real = load_classifier(task, _fitted(task, REAL)[0]["files"])
     result = _measured(job, real, choice, steps)
     synthetic = _synthetic(job, real, result.data, steps)
-    fidelity, release = _judged(task, result, synthetic)
+    fidelity, release = judged(task, result, synthetic)
     facts = {"nearest_ratio_in_pixels": _pixel_novelty(job, steps), "compute": compute}
     context = replace(_context(job, facts), fidelity=fidelity, release=release)
     report = build(result, context)
@@ -205,20 +203,6 @@ def _pixel_novelty(job: ImageJob, steps: "_Steps") -> float | None:
     steps()
     found = nearest_ratio(np.concatenate(made), held_out, job.train.x)
     return None if found is None else round(found, 4)
-
-
-def _judged(
-    task: TaskRun, result: Result, synthetic: LabelledRows
-) -> tuple[Fidelity, Release | None]:
-    """Return fidelity on `test`, to be reported, and the judgement on `val`, if one is asked for."""
-    seed = task.claim.seed
-    fidelity = measure_fidelity(result.data, synthetic, part="test", seed=seed)
-    if task.claim.release_if is None:
-        return fidelity, None
-    task.stop_here()
-    on_val = measure_fidelity(result.data, synthetic, part="val", seed=seed)
-    spec = ReleaseSpec.model_validate(task.claim.release_if)
-    return fidelity, judge(spec, on_val, result.val_gain, result.data.val)
 
 
 def _pictures(job: ImageJob, steps: "_Steps") -> list[Picture]:

@@ -64,6 +64,12 @@ def test_a_row_of_zeros_is_put_onto_the_sphere() -> None:
     assert project(torch.zeros(2, 4)).norm(dim=1).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("size", [1e-320, 1e-160, 1e-20, 1e160])
+def test_the_smallest_and_the_largest_rows_get_length_1(size: float) -> None:
+    found = project(torch.full((1, 4), size, dtype=torch.float64))
+    assert torch.allclose(found, torch.full((1, 4), 0.5, dtype=torch.float64), atol=1e-12)
+
+
 def test_lerp_leaves_the_sphere() -> None:
     a, b = torch.eye(4)[:1], torch.eye(4)[1:2]
     assert lerp(a, b, torch.tensor([0.5])).norm().item() == pytest.approx(0.5**0.5)
