@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -63,6 +64,47 @@ def load_model(
     tensors, _ = read_tensors(folder / f"{name}.safetensors", device)
     config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     return tensors, config
+
+
+def read_checkpoint(
+    path: Path, device: str, fingerprint: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and header of a training's checkpoint.
+
+    Raises:
+        ValueError: its header has another `fingerprint`.
+    """
+    tensors, header = read_tensors(path, device)
+    if header.get("fingerprint") != fingerprint:
+        raise ValueError(f"{path.name} is a checkpoint of a training with other settings or data")
+    return tensors, header
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the state of an optimizer as ``<parameter>.<name>``."""
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put what `optimizer_tensors` gave back into an optimizer of the same parameters."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    # SparseAdam counts its steps in a plain integer, the others in a tensor.
+    plain_steps = isinstance(optimizer, torch.optim.SparseAdam)
+    state: dict[int, dict[str, Any]] = {}
+    for place, value in tensors.items():
+        index, _, name = place.partition(".")
+        like, kept = parameters[int(index)], state.setdefault(int(index), {})
+        if name == "step":
+            kept[name] = int(value) if plain_steps else value
+        else:
+            # In the weights' order in memory, so that sums over them keep theirs.
+            kept[name] = torch.empty_like(like).copy_(value)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

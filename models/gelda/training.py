@@ -14,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.checkpoints import below, read_tensors, write_tensors
+from models.checkpoints import (
+    below,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_tensors,
+)
 from models.errors import InputProblem, Interrupted
 from models.gelda.flow import Flow
 from models.gelda.held_out import LOOKS, Best, HeldOut
@@ -53,8 +59,8 @@ class Run:
         tensors = {f"flow.{name}": value for name, value in self.flow.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         tensors |= {f"best.{name}": value for name, value in self.best.average.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        kept = optimizer_tensors(self.optimizer)
+        tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         tensors["window"] = self.window
         header = {
             "step": self.step,
@@ -71,20 +77,11 @@ class Run:
         Raises:
             ValueError: the checkpoint is of another training.
         """
-        tensors, header = read_tensors(path, str(self.window.device))
-        if header.get("fingerprint") != self.fingerprint:
-            raise ValueError(
-                f"{path.name} is a checkpoint of a training with other settings or data"
-            )
+        tensors, header = read_checkpoint(path, str(self.window.device), self.fingerprint)
         self.flow.load_state_dict(below("flow.", tensors))
         for name, value in below("average.", tensors).items():
             self.average[name].copy_(value)
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in below("optimizer.", tensors).items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_optimizer(self.optimizer, below("optimizer.", tensors))
         self.window.copy_(tensors["window"])
         self.step = int(header["step"])
         self.history = _curve(header["history"])

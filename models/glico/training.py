@@ -7,13 +7,18 @@ run repeats an uninterrupted one bit for bit.
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.checkpoints import below, read_tensors, write_tensors
+from models.checkpoints import (
+    below,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_tensors,
+)
 from models.errors import InputProblem, Interrupted
 from models.glico.decoder import NOISE_DIM, Auxiliary, Decoder
 from models.glico.losses import Distance
@@ -73,9 +78,8 @@ class Run:
             for name, value in module.state_dict().items()
         }
         for part, optimiser in self._optimisers.items():
-            for index, state in optimiser.state_dict()["state"].items():
-                for name, value in state.items():
-                    tensors[f"{part}.{index}.{name}"] = torch.as_tensor(value)
+            kept = optimizer_tensors(optimiser)
+            tensors |= {f"{part}.{name}": value for name, value in kept.items()}
         tensors["window"] = self.window
         header = {"step": self.step, "history": self.history, "fingerprint": self.fingerprint}
         return write_tensors(path, tensors, header)
@@ -86,22 +90,11 @@ class Run:
         Raises:
             ValueError: the checkpoint is of another training.
         """
-        tensors, header = read_tensors(path, str(self.window.device))
-        if header.get("fingerprint") != self.fingerprint:
-            raise ValueError(
-                f"{path.name} is a checkpoint of a training with other settings or data"
-            )
+        tensors, header = read_checkpoint(path, str(self.window.device), self.fingerprint)
         for part, module in self._modules.items():
             module.load_state_dict(below(f"{part}.", tensors))
         for part, optimiser in self._optimisers.items():
-            state: dict[int, dict[str, Any]] = {}
-            for name, value in below(f"{part}.", tensors).items():
-                index, _, key = name.partition(".")
-                # SparseAdam counts its steps in a plain integer, Adam in a tensor.
-                plain = part == "coder" and key == "step"
-                state.setdefault(int(index), {})[key] = int(value) if plain else value
-            groups = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": state, "param_groups": groups})
+            restore_optimizer(optimiser, below(f"{part}.", tensors))
         self.window.copy_(tensors["window"])
         self.step = int(header["step"])
         self.history = [(int(step), float(loss)) for step, loss in header["history"]]

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.checkpoints import below, read_tensors, write_tensors
+from models.checkpoints import (
+    below,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_tensors,
+)
 from models.errors import InputProblem
 from models.images.batches import Batch
 from models.images.classifier import Normalised
@@ -89,8 +95,8 @@ class Run:
 
     def save(self, path: Path) -> Path:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        kept = optimizer_tensors(self.optimizer)
+        tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         tensors["window"] = self.window
         header = {"step": self.step, "history": self.history, "fingerprint": self.fingerprint}
         return write_tensors(path, tensors, header)
@@ -101,23 +107,9 @@ class Run:
         Raises:
             ValueError: the checkpoint is of another training.
         """
-        tensors, header = read_tensors(path, str(self.window.device))
-        if header.get("fingerprint") != self.fingerprint:
-            raise ValueError(
-                f"{path.name} is a checkpoint of a training with other settings or data"
-            )
+        tensors, header = read_checkpoint(path, str(self.window.device), self.fingerprint)
         self.model.load_state_dict(below("model.", tensors))
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in below("optimizer.", tensors).items():
-            index, _, key = name.partition(".")
-            like = parameters[int(index)]
-            # In the weights' order in memory, so that sums over them keep theirs; Adam's count of
-            # steps on the CPU, where it was.
-            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.cpu()
-            state.setdefault(int(index), {})[key] = kept
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_optimizer(self.optimizer, below("optimizer.", tensors))
         self.window.copy_(tensors["window"])
         self.step = int(header["step"])
         self.history = [(int(step), float(loss)) for step, loss in header["history"]]
