@@ -4,7 +4,7 @@
         [--questions 25] [--jobs 2] [--network resnet-8]
 
 Data: npz with uint8 ``x, y`` (disjoint training sets are cut from it, seed by seed), ``x_val, y_val``, by
-which every arm chooses among its tries (seed 0, at most 8 each), ``x_test, y_test`` and ``classes``. All
+which every arm chooses among its tries (at most 8, by their mean over the first three seeds), ``x_test, y_test`` and ``classes``. All
 arms train the same network for the same 1,500 steps of 32 images, on crops and mirror images; a generator
 is trained anew for each seed and shared by the arms that draw from it. What is chosen is what knows most about the
 validation images: the mean log-probability of the right class, at the temperature that suits it best.
@@ -44,6 +44,8 @@ from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
 from models.images.spec import ImageClassifierSpec
 
 QUICK = {"steps": 3, "width": 4}
+CHOOSING = 3
+"""Training sets, of those measured, by which an arm chooses among its tries."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,22 @@ class Bench:
         return found
 
     def choose(self, shots: int, arms: Mapping[str, Arm]) -> dict[str, Any]:
-        """Return the setting of each arm that validation takes, from seed 0."""
+        """Return the setting of each arm that validation takes, from the first `CHOOSING` seeds.
+
+        One training set of a hundred images tells good tries and bad ones apart by chance alone.
+        """
+        seeds = range(min(CHOOSING, self.arguments.seeds))
         tries = {
-            name: [(setting, self.job(shots, 0, setting)) for setting in arm.tries]
+            name: [[self.job(shots, seed, setting) for seed in seeds] for setting in arm.tries]
             for name, arm in arms.items()
         }
-        every = [job for each in tries.values() for _, job in each]
+        every = [job for each in tries.values() for jobs in each for job in jobs]
         found = self.ran(every, f"{shots} a class: what validation takes")
-        return {
-            name: max(each, key=lambda one: found[one[1].path].score)[0]
-            for name, each in tries.items()
-        }
+
+        def score(jobs: Sequence[Job]) -> float:
+            return float(np.mean([found[job.path].score for job in jobs]))
+
+        return {name: max(each, key=score)[0].setting for name, each in tries.items()}
 
     def measure(self, shots: int, settings: Mapping[str, Any]) -> dict[str, list[Ran]]:
         """Return the runs of each arm, seed by seed."""
