@@ -80,7 +80,7 @@ def _embedding(only_with: str | None = None) -> tuple[Stage, ...]:
 
 
 # The shape of every kind of job. What the stages do is `workers/pipelines`' business.
-JobKind = Literal["classifier", "embed", "gelda", "glico", "ingest", "sample"]
+JobKind = Literal["alia", "classifier", "embed", "gelda", "glico", "ingest", "sample"]
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     "ingest": (Stage("ingest", "cpu"),),
@@ -103,6 +103,24 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("choose", "cpu"),
         Stage("classify", "gpu", planned_by="choose"),
         Stage("sample", "gpu", planned_by="choose"),
+        Stage("evaluate", "cpu"),
+        Stage("publish", "cpu"),
+    ),
+    "alia": (
+        Stage("prepare", "cpu"),
+        Stage("caption", "gpu", planned_by="prepare"),
+        Stage("summarise", "gpu"),
+        # Classifiers of the real images alone, each of which has not seen one part of them.
+        Stage("folds", "gpu", planned_by="prepare"),
+        Stage("plan", "gpu"),
+        Stage("edit", "gpu", planned_by="plan"),
+        # Which filters and which classical augmentation every arm takes is looked at side by side.
+        Stage("search", "gpu", planned_by="plan"),
+        Stage("choose", "cpu"),
+        # What the filters dropped is edited anew.
+        Stage("top_up", "gpu", planned_by="choose"),
+        Stage("select", "cpu"),
+        Stage("classify", "gpu", planned_by="choose"),
         Stage("evaluate", "cpu"),
         Stage("publish", "cpu"),
     ),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from models.alia.spec import AliaSpec
 from models.classifiers.spec import ClassifierSpec
 from models.embeddings.spec import Columns
 from models.encoders.spec import EmbedSpec
@@ -62,7 +63,7 @@ class SampleSpec(Spec):
     """File format; by default npz for latents, and an imagefolder for images."""
 
 
-RequestedSpec = GeldaSpec | GlicoSpec | SampleSpec | ClassifierSpec | EmbedSpec
+RequestedSpec = GeldaSpec | GlicoSpec | AliaSpec | SampleSpec | ClassifierSpec | EmbedSpec
 JobSpec = Annotated[RequestedSpec, Field(discriminator="kind")]
 
 AnySpec = RequestedSpec | IngestSpec
@@ -75,6 +76,7 @@ def parse_spec(value: dict[str, object]) -> AnySpec:
 
 
 __all__ = [
+    "AliaSpec",
     "AnySpec",
     "Columns",
     "DatasetFormat",

@@ -9,7 +9,7 @@ from models.spec import Precision, Spec, contradiction
 ImageSide = Literal[16, 32, 64, 96, 128, 256]
 """Sides, in pixels, of the square images that generators make and classifiers read."""
 
-Augmentation = Literal["none", "cutout", "randaugment"]
+Augmentation = Literal["none", "cutout", "randaugment", "color"]
 
 
 class ImageClassifierSpec(Spec):
