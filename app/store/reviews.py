@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, func, insert, select, update
 
 from app.domain.jobs import TERMINAL, JobState
 from app.domain.problems import Conflict, Invalid, NotFound
-from app.domain.reviews import Awaited, Verdict, ReviewItem, ShownItem, nothing_said
+from app.domain.reviews import Awaited, ReviewItem, ShownItem, Verdict, nothing_said
 from app.store.endings import LockedJob, go_on, lock_job, move
 from app.store.events import Events
 from app.store.review_items import of_job, review_items, row_of, shown

@@ -1,6 +1,7 @@
 """Jobs that wait for a person: nothing runs meanwhile, what is said arrives, and time stands still."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from app.domain.reviews import Picture, ReviewItem
 from app.domain.tasks import Claim, Effects, NewTask
 
 SHA = "c" * 64
-NOTHING = {"descriptions": None, "accepted": [], "rejected": []}
+NOTHING: dict[str, Any] = {"descriptions": None, "accepted": [], "rejected": []}
 
 
 def item(name: str, **fields: Any) -> ReviewItem:
@@ -247,11 +248,12 @@ def test_another_tenant_sees_and_says_nothing(lab: Any) -> None:
         assert tx.reviews.get(other, job_id, "a") is None
         with pytest.raises(NotFound):
             tx.reviews.said(other, job_id)
-    for act in (
+    acts: list[Callable[[Any], None]] = [
         lambda tx: tx.reviews.describe(other, job_id, ["a {} at night"]),
         lambda tx: tx.reviews.judge(other, job_id, accept=["a"], reject=[]),
         lambda tx: tx.reviews.resume(other, job_id),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(NotFound), lab.store.write() as tx:
             act(tx)
 
