@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
-HIDDEN = ("webhook", "limits", "usage", "review", "estimate", "resume")
+HIDDEN = ("webhook", "limits", "usage", "estimate")
 
 
 @pytest.fixture
@@ -89,7 +89,9 @@ def test_posts_that_make_something_take_an_idempotency_key(document: dict[str, A
         for _, _, operation in operations(document)
         if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     }
-    assert taking == {"begin_upload", "create_dataset", "create_job", "retry_job", "create_key"}
+    made = {"begin_upload", "create_dataset", "create_job", "retry_job", "create_key"}
+    # A second `resume_job` of the same key must not resume a job that has come to its next pause.
+    assert taking == {*made, "resume_job"}
 
 
 def test_the_reference_opens_without_the_internet(
