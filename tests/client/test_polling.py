@@ -72,3 +72,11 @@ def test_an_outage_does_not_end_a_wait():
 def test_a_wait_with_a_time_out_gives_up():
     with pytest.raises(WaitTimeout, match="goes on"):
         drive(poll("job_1", lambda _: None, timeout=0.0), [job("running", '"1"')])
+
+
+def test_polling_ends_where_the_job_waits_for_a_person_unless_told_otherwise():
+    answers = [job("running", '"1"'), job("awaiting_review", '"2"'), job("succeeded", '"3"')]
+    waits, _, _ = drive(poll("job_1", lambda _: None), answers)
+    assert waits.state == "awaiting_review"
+    ended, _, _ = drive(poll("job_1", lambda _: None, until_ended=True), answers)
+    assert ended.state == "succeeded"

@@ -44,7 +44,7 @@ from cultivar._image_classifier import LocalImageClassifier
 from cultivar._images import SyntheticImages
 from cultivar._loading import load_classifier
 from cultivar._output import Output
-from cultivar._records import Artifact, Event, Model, Upload
+from cultivar._records import Artifact, Event, Model, Review, ReviewItem, Upload
 from cultivar._report import Report
 
 __all__ = [
@@ -80,6 +80,8 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "Report",
+    "Review",
+    "ReviewItem",
     "SyntheticImages",
     "TrainedClassifier",
     "UnprocessableEntityError",

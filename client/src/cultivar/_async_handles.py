@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PrivateAttr
 
 from cultivar import _operations as operations
+from cultivar import _reviewing as reviewing
 from cultivar._classifier import LocalClassifier
 from cultivar._exceptions import CultivarError
 from cultivar._image_classifier import LocalImageClassifier
 from cultivar._images import SyntheticImages
 from cultivar._output import Output
 from cultivar._polling import wait
-from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
+from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Review, ReviewItem
 from cultivar._report import Report
 from cultivar._views import DatasetView, JobView
 
@@ -34,18 +35,27 @@ class AsyncJob(JobView):
         self.record = await self._client.run(operations.get(JobRecord, f"/v1/jobs/{self.id}"))
         return self
 
-    async def wait(self, timeout: float | None = None, *, progress: bool = True) -> "AsyncJob":  # noqa: ASYNC109 (as in Client)
-        """Wait until the job has ended and return this handle. Cancelling the wait detaches.
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 (as in Client)
+        *,
+        progress: bool = True,
+        until_ended: bool = False,
+    ) -> "AsyncJob":
+        """Wait until the job has ended, or waits for a person itself, and return this handle.
+
+        Cancelling the wait detaches.
 
         Args:
             timeout: seconds after which to give up; by default never.
             progress: show a live bar a step (on a terminal; lines elsewhere).
+            until_ended: go on waiting while the job waits for a person (`awaiting` says for what).
 
         Raises:
             JobFailed: it ended without success.
             WaitTimeout: it did not end in that time, and goes on.
         """
-        self.record = await self._client.run(wait(self.id, timeout, progress))
+        self.record = await self._client.run(wait(self.id, timeout, progress, until_ended))
         self.raise_for_state()
         return self
 
@@ -69,6 +79,56 @@ class AsyncJob(JobView):
                 yield event
             if cursor is None:
                 return
+
+    async def items(self) -> AsyncIterator[ReviewItem]:
+        """Yield what the job shows a person, in the order in which it was made."""
+        cursor = None
+        while True:
+            page, cursor = await self._client.run(reviewing.items_page(self.id, cursor))
+            for item in page:
+                yield item
+            if cursor is None:
+                return
+
+    async def download_items(
+        self, folder: str | PathLike[str], *, progress: bool = True
+    ) -> list[Path]:
+        """Fetch the images of all items, each beside what it was made from, into a folder.
+
+        They are ``ID-before`` and ``ID-after`` with the suffix of their format.
+        """
+        flow = reviewing.download_items(self.id, Path(folder), progress)
+        return await self._client.run(flow)
+
+    async def reviews(self) -> Review:
+        """Return what a person has said of the job so far."""
+        return await self._client.run(reviewing.said(self.id))
+
+    async def review(
+        self,
+        *,
+        descriptions: str | Sequence[str] | None = None,
+        accept: str | Sequence[str] = (),
+        reject: str | Sequence[str] = (),
+    ) -> "AsyncJob":
+        """Say what a job that waits is to go on with, and return this handle; `resume` lets it go on.
+
+        Args:
+            descriptions: all of them, in place of those proposed; each with one `{}` for the class.
+            accept: ids of items to keep, whatever was said of them before.
+            reject: ids of items to drop, whatever was said of them before.
+
+        Raises:
+            ConflictError: the job does not wait for this.
+        """
+        await self._client.run(reviewing.review(self.id, descriptions, accept, reject))
+        return self
+
+    async def resume(self) -> "AsyncJob":
+        """Let a job that waits for a person go on, and return this handle; a second time changes nothing."""
+        flow = operations.post(JobRecord, f"/v1/jobs/{self.id}/resume")
+        self.record = await self._client.run(flow)
+        return self
 
     async def artifacts(self) -> list[Artifact]:
         """Return the files that the job has made so far."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PrivateAttr
 
 from cultivar import _operations as operations
+from cultivar import _reviewing as reviewing
 from cultivar._classifier import LocalClassifier
 from cultivar._exceptions import CultivarError
 from cultivar._image_classifier import LocalImageClassifier
@@ -16,7 +17,7 @@ from cultivar._images import SyntheticImages
 from cultivar._output import Output
 from cultivar._polling import wait
 from cultivar._progress import stderr
-from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model
+from cultivar._records import Artifact, DatasetRecord, Event, JobRecord, Model, Review, ReviewItem
 from cultivar._report import Report
 from cultivar._views import DatasetView, JobView
 
@@ -36,19 +37,28 @@ class Job(JobView):
         self.record = self._client.run(operations.get(JobRecord, f"/v1/jobs/{self.id}"))
         return self
 
-    def wait(self, timeout: float | None = None, *, progress: bool = True) -> "Job":
-        """Wait until the job has ended and return this handle. Ctrl-C detaches: the job goes on.
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        progress: bool = True,
+        until_ended: bool = False,
+    ) -> "Job":
+        """Wait until the job has ended, or waits for a person itself, and return this handle.
+
+        Ctrl-C detaches: the job goes on.
 
         Args:
             timeout: seconds after which to give up; by default never.
             progress: show a live bar a step (on a terminal; lines elsewhere).
+            until_ended: go on waiting while the job waits for a person (`awaiting` says for what).
 
         Raises:
             JobFailed: it ended without success.
             WaitTimeout: it did not end in that time, and goes on.
         """
         try:
-            self.record = self._client.run(wait(self.id, timeout, progress))
+            self.record = self._client.run(wait(self.id, timeout, progress, until_ended))
         except KeyboardInterrupt:
             stderr().print(self._detached(), markup=False, soft_wrap=True)
             raise
@@ -74,6 +84,54 @@ class Job(JobView):
             yield from page
             if cursor is None:
                 return
+
+    def items(self) -> Iterator[ReviewItem]:
+        """Yield what the job shows a person, in the order in which it was made."""
+        cursor = None
+        while True:
+            page, cursor = self._client.run(reviewing.items_page(self.id, cursor))
+            yield from page
+            if cursor is None:
+                return
+
+    def download_items(self, folder: str | PathLike[str], *, progress: bool = True) -> list[Path]:
+        """Fetch the images of all items, each beside what it was made from, into a folder.
+
+        They are ``ID-before`` and ``ID-after`` with the suffix of their format.
+        """
+        flow = reviewing.download_items(self.id, Path(folder), progress)
+        return self._client.run(flow)
+
+    @property
+    def reviews(self) -> Review:
+        """What a person has said of the job so far."""
+        return self._client.run(reviewing.said(self.id))
+
+    def review(
+        self,
+        *,
+        descriptions: str | Sequence[str] | None = None,
+        accept: str | Sequence[str] = (),
+        reject: str | Sequence[str] = (),
+    ) -> "Job":
+        """Say what a job that waits is to go on with, and return this handle; `resume` lets it go on.
+
+        Args:
+            descriptions: all of them, in place of those proposed; each with one `{}` for the class.
+            accept: ids of items to keep, whatever was said of them before.
+            reject: ids of items to drop, whatever was said of them before.
+
+        Raises:
+            ConflictError: the job does not wait for this.
+        """
+        self._client.run(reviewing.review(self.id, descriptions, accept, reject))
+        return self
+
+    def resume(self) -> "Job":
+        """Let a job that waits for a person go on, and return this handle; a second time changes nothing."""
+        flow = operations.post(JobRecord, f"/v1/jobs/{self.id}/resume")
+        self.record = self._client.run(flow)
+        return self
 
     @property
     def artifacts(self) -> list[Artifact]:

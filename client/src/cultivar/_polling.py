@@ -7,26 +7,30 @@ from cultivar._constants import FIRST_POLL, LONGEST_OUTAGE, LONGEST_POLL, POLL_F
 from cultivar._exceptions import APIError, WaitTimeout
 from cultivar._exchange import Flow, Pause, Reply, Send, exchange
 from cultivar._progress import watching
-from cultivar._records import UNFINISHED, JobRecord
+from cultivar._records import AWAITING_REVIEW, UNFINISHED, JobRecord
 
 NOT_MODIFIED = 304
 
 
-def wait(job_id: str, timeout: float | None, show: bool) -> Flow[JobRecord]:
+def wait(job_id: str, timeout: float | None, show: bool, until_ended: bool) -> Flow[JobRecord]:
     """Poll with what a person sees of it."""
     with watching(show) as on_change:
-        return (yield from poll(job_id, on_change, timeout))
+        return (yield from poll(job_id, on_change, timeout, until_ended))
 
 
 def poll(
-    job_id: str, on_change: Callable[[JobRecord], None], timeout: float | None = None
+    job_id: str,
+    on_change: Callable[[JobRecord], None],
+    timeout: float | None = None,
+    until_ended: bool = False,
 ) -> Flow[JobRecord]:
-    """Look at a job until it has ended, and return it.
+    """Look at a job until it has ended or waits for a person, and return it.
 
     Args:
         job_id: the job.
         on_change: hears of every new version of the job.
         timeout: seconds after which to give up; the job itself goes on.
+        until_ended: whether to go on looking while it waits for a person.
 
     Raises:
         WaitTimeout: it did not end in that time.
@@ -51,7 +55,8 @@ def poll(
                 etag = reply.headers.get("etag")
                 job = JobRecord.model_validate(reply.json())
                 on_change(job)
-                if job.state not in UNFINISHED:
+                waits = job.state == AWAITING_REVIEW and not until_ended
+                if waits or job.state not in UNFINISHED:
                     return job
         left = float("inf") if timeout is None else started + timeout - time.monotonic()
         if left <= 0:

@@ -161,6 +161,8 @@ def headline(job: JobRecord) -> str:
 
 def _standing(job: JobRecord) -> str:
     line = f"{job.kind} {job.id} · {job.state}"
+    if job.awaiting:
+        return f"{line}: its {job.awaiting} wait to be looked at"
     if job.state == "queued" and job.blocked_by:
         return f"{line}, waits for {', '.join(job.blocked_by)}"
     if job.state in UNFINISHED and job.unserved_class:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 UNFINISHED = frozenset(
     {"queued", "starting", "running", "awaiting_review", "finalizing", "canceling"}
 )
+AWAITING_REVIEW = "awaiting_review"
 SUCCESSFUL = frozenset({"succeeded", "partially_succeeded"})
 
 
@@ -42,6 +43,7 @@ class JobRecord(Record):
     eta_seconds: float | None = None
     queue_position: int | None = None
     unserved_class: str | None = None
+    awaiting: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -93,6 +95,56 @@ class Model(Record):
     files: dict[str, Any] = {}
     config: dict[str, Any] = {}
     created_at: datetime | None = None
+
+
+class Picture(BaseModel):
+    """An image at the service."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    sha256: str
+    bytes: int
+
+
+class ReviewItem(Record):
+    """Something that a job made and a person may accept or reject.
+
+    Attributes:
+        source: id of the row that it was made from; None where there is none.
+        before: that row's image.
+        media_type: of both images.
+        scores: by filter, whatever they measured.
+        decision: what the filters made of it, such as ``kept``.
+        verdict: ``accepted`` or ``rejected``, where a person has said so.
+    """
+
+    label: str
+    description: str
+    source: str | None = None
+    before: Picture | None = None
+    after: Picture
+    media_type: str
+    scores: dict[str, Any] = {}
+    decision: str
+    verdict: str | None = None
+
+
+class Review(BaseModel):
+    """What a person has said of a job so far.
+
+    Attributes:
+        awaiting: ``descriptions`` or ``edits``, while the job waits for a person.
+        descriptions: what to go on with; None keeps those proposed.
+        accepted: ids of items.
+        rejected: ids of items.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    awaiting: str | None = None
+    descriptions: tuple[str, ...] | None = None
+    accepted: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
 
 
 class Event(BaseModel):

@@ -61,6 +61,11 @@ class JobView:
         return self.record.error
 
     @property
+    def awaiting(self) -> str | None:
+        """What the job waits for a person to look at: ``descriptions``, ``edits``, or None."""
+        return self.record.awaiting
+
+    @property
     def finished(self) -> bool:
         return self.state not in UNFINISHED
 

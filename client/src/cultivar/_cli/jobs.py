@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cultivar._cli import reviewing
 from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._progress import headline, stderr
@@ -14,7 +15,9 @@ MOST_LISTED = 50
 
 
 def add_to(commands: Any) -> None:
-    parser = commands.add_parser("jobs", help="list, show, wait for, cancel and download jobs")
+    parser = commands.add_parser(
+        "jobs", help="list, show, wait for, review, cancel and download jobs"
+    )
     parser.set_defaults(command=_list, kind=None, state=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
     newest = verbs.add_parser("list", help=f"list the newest {MOST_LISTED} jobs")
@@ -23,7 +26,7 @@ def add_to(commands: Any) -> None:
     newest.set_defaults(command=_list)
     for verb, command, text in (
         ("show", _show, "show a job as JSON"),
-        ("wait", _wait, "wait until a job has ended"),
+        ("wait", _wait, "wait until a job has ended, or waits for a person"),
         ("cancel", _cancel, "ask the service to stop a job"),
         ("events", _events, "show what has happened to a job"),
         ("download", _download, "fetch a job's files"),
@@ -31,9 +34,16 @@ def add_to(commands: Any) -> None:
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("job")
         sub.set_defaults(command=command)
+        if verb == "wait":
+            sub.add_argument(
+                "--until-ended",
+                action="store_true",
+                help="go on waiting while the job itself waits for a person",
+            )
         if verb == "download":
             sub.add_argument("names", nargs="*", metavar="NAME", help="by default all of them")
             sub.add_argument("--to", type=Path, default=Path(), help="folder; by default this one")
+    reviewing.add_to(verbs)
     images = verbs.add_parser("images", help="fetch a job's synthetic images into a folder")
     images.add_argument("job")
     images.add_argument("folder", type=Path, help="is made, or is empty; one folder a class in it")
@@ -60,7 +70,9 @@ def _show(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _wait(client: Client, arguments: argparse.Namespace) -> None:
-    print(client.jobs.get(arguments.job).wait().state)
+    job = client.jobs.get(arguments.job).wait(until_ended=arguments.until_ended)
+    reviewing.hint(job)
+    print(job.state)
 
 
 def _cancel(client: Client, arguments: argparse.Namespace) -> None:

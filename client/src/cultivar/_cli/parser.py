@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 EPILOG = """exit status:
-  0    done; a job that was waited for succeeded
+  0    done; a job that was waited for succeeded, or waits for a person
   1    a job ended without success
   2    the command, its files or its configuration are at fault
   3    the service refused

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cultivar import specs
+from cultivar._cli import reviewing
 from cultivar._cli.datasets import MODALITIES
 from cultivar._client import Client
 from cultivar._exceptions import ConfigurationError, JobFailed
@@ -95,6 +96,7 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
         if error.code == NOT_RELEASED:  # its report says why, and by how much
             _tell(job, arguments)
         raise
+    reviewing.hint(job)
     _tell(job, arguments)
 
 
