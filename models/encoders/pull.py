@@ -12,7 +12,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from models.encoders.allowed import ALLOWED
-from models.encoders.catalogue import CONFIG, Found, available, find
+from models.encoders.catalogue import Found, available, find
+from models.encoders.folder import CONFIG
 from models.encoders.hub import record, recorded, store_of
 from models.errors import InputProblem, first_line
 
