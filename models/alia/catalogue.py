@@ -28,7 +28,7 @@ SETTINGS = re.compile(r"[\w.-]+\.(json|txt|model|jinja)")
 STEMS = ("model", "diffusion_pytorch_model")
 """How the weights of a part begin, as transformers and as diffusers write them."""
 
-_OPTIONAL = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
+OPTIONAL = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 """Parts of a pipeline that a folder may leave out, whatever its index says."""
 
 CAPTIONERS = {
@@ -170,7 +170,7 @@ def lacking(path: Path) -> str | None:
         return None if _weights_of(path) else "."
     for part in components(index):
         folder = path / part
-        if part in _OPTIONAL and not folder.is_dir():
+        if part in OPTIONAL and not folder.is_dir():
             continue
         whole = bool(_weights_of(folder)) if (folder / CONFIG).is_file() else folder.is_dir()
         if not whole:

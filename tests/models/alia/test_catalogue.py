@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from models.alia.allowed import ALLOWED
 from models.alia.catalogue import available, find
@@ -15,16 +14,10 @@ from models.encoders.hub import record, store_of
 from models.errors import InputProblem
 from tests.models.alia.folders import model, pipeline
 
+pytestmark = pytest.mark.usefixtures("hub_cache")
+
 SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 CAPTIONS = "BlipForConditionalGeneration"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub: what this machine has pulled is no part of a test."""
-    folder = tmp_path / "hub"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(autouse=True)
