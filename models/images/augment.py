@@ -122,9 +122,9 @@ def color(images: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float
         :, None, None
     ]
     # A batch of channels-last images is a batch of pixels by colour without any copy.
-    pixels = images.permute(0, 2, 3, 1).flatten(1, 2)
-    moved = torch.baddbmm(shift.mT, pixels, matrix.to(own).mT).clamp_(0, 1)
-    return moved.unflatten(1, images.shape[2:]).permute(0, 3, 1, 2)
+    pixels = images.permute(0, 2, 3, 1)
+    moved = torch.baddbmm(shift.mT, pixels.flatten(1, 2), matrix.to(own).mT).clamp_(0, 1)
+    return moved.reshape(pixels.shape).permute(0, 3, 1, 2)
 
 
 def _chroma(saturation: Float[Tensor, " n"], hue: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
