@@ -32,8 +32,8 @@ def candidates(arm: str, spec: AliaSpec, evaluate: EvaluateSpec) -> Sequence[Ima
 
     They are known before any of them is tried, because tasks try them side by side.
     """
-    filters = filter_sets(arm, spec) or [None]
-    augmentations = dict.fromkeys(spec.augmentations) if arm in OPEN else {None: None}
+    filters: list[tuple[str, ...] | None] = [*filter_sets(arm, spec)] or [None]
+    augmentations = tuple(dict.fromkeys(spec.augmentations)) if arm in OPEN else (None,)
     found: list[ImageSetting] = []
     for penalty in dict.fromkeys(evaluate.penalties):
         for augmentation in augmentations:

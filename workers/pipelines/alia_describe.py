@@ -1,15 +1,17 @@
 """ALIA's captions, and the descriptions of domains that come of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.domain.tasks import Effects
 from models.alia.captioning import Captioner, load_captioner
 from models.alia.language import LanguageModel, load_language_model
-from models.alia.summarising import Message, summarise as summarised
+from models.alia.summarising import Message
+from models.alia.summarising import summarise as summarised
+
+from app.domain.tasks import Effects
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.image_parts import ids_of
 from workers.pipelines.manifest import artifact
@@ -105,7 +107,7 @@ def _captioner(job: AliaJob) -> Captioner:
     )
 
 
-def _ask(job: AliaJob) -> Any:
+def _ask(job: AliaJob) -> Callable[[Sequence[Message], int | None], str] | None:
     """Return what answers messages; None where no language model is to be asked."""
     field = "summarise.model"
     if job.spec.summarise.model is None:

@@ -9,10 +9,10 @@ from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-
 from models.alia.duplicates import twins
 from models.alia.filters import Decisions, Scores, class_thresholds, decide
+from PIL import Image
+
 from models.cores import cores
 from models.encoders.ahead import ahead
 from workers.pipelines.alia_job import AliaJob, Picture

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from models.alia.allowed import Role
 from models.alia.catalogue import Found, find
-from models.alia.spec import AliaSpec
+from models.alia.spec import AliaSpec, EditorName
 from models.errors import InputProblem
 from models.evaluation.arms import ALIA, REAL
 from models.images.classifier import ImageClassifier
@@ -24,6 +26,9 @@ MAKERS: Mapping[str, str] = {"edit": ALIA.name, "text_to_image": "text_to_image"
 """What makes images, and the arm that trains with them."""
 
 Picture = npt.NDArray[np.uint8]
+
+Wanted = tuple[str, Role, EditorName | None]
+"""Name of a model, what it is needed for, and of an editor which one it is to be the weights of."""
 
 
 class AliaJob(ImageJob):
@@ -43,26 +48,24 @@ class AliaJob(ImageJob):
     @property
     def descriptions(self) -> tuple[str, ...]:
         """The domains: those that a person has left of the proposed ones, or the proposed ones."""
-        said = (self.task.claim.review or {}).get("descriptions")
+        said: list[str] | None = self.task.claim.review["descriptions"]
         proposed: list[str] = self.task.claim.earlier["summarise"][0]["descriptions"]
         return tuple(said or proposed)
 
     @property
     def rejected(self) -> frozenset[str]:
         """Items that a person does not want."""
-        return frozenset((self.task.claim.review or {}).get("rejected") or ())
+        return frozenset(self.task.claim.review["rejected"])
 
     @property
     def makers(self) -> tuple[str, ...]:
         """What makes images in this job: the editor, and text to image where it is compared with."""
         return makers_of(self.spec, enabled=self.evaluate.enabled)
 
-    def found(self, role: str) -> Found:
-        """Return a model that `prepare` has seen at hand; another machine may lack it."""
-        for field, (name, kind, editor) in wanted_models(self.spec).items():
-            if field == role:
-                return find(name, kind, field, editor)
-        raise KeyError(role)
+    def found(self, field: str) -> Found:
+        """Return the model that a field names; `prepare` has seen it, but another machine may lack it."""
+        name, role, editor = wanted_models(self.spec)[field]
+        return find(name, role, field, editor)
 
     def folds(self) -> list[ImageClassifier]:
         """Return the classifiers of the real images, by the fold that each has not seen."""
@@ -80,9 +83,9 @@ def makers_of(spec: AliaSpec, *, enabled: bool) -> tuple[str, ...]:
     return ("edit", "text_to_image") if compared else ("edit",)
 
 
-def wanted_models(spec: AliaSpec) -> dict[str, tuple[str, str, str | None]]:
+def wanted_models(spec: AliaSpec) -> dict[str, Wanted]:
     """Return name, role and editor of each model that a job needs, by the field that names it."""
-    found: dict[str, tuple[str, str, str | None]] = {}
+    found: dict[str, Wanted] = {}
     if spec.descriptions is None:
         found["captions.model"] = (spec.captions.model, "captioner", None)
         if spec.summarise.model is not None:

@@ -2,13 +2,14 @@
 
 from huggingface_hub import constants
 
-from models.alia.allowed import ALLOWED
+from models.alia.allowed import ALLOWED, Role
 from models.alia.catalogue import Found, find
 from models.alia.pull import pull
+from models.alia.spec import EditorName
 from workers.task import TaskRun
 
 
-def alia_model(task: TaskRun, name: str, role: str, param: str, editor: str | None = None) -> Found:
+def alia_model(task: TaskRun, name: str, role: Role, param: str, editor: EditorName | None = None) -> Found:
     """Return a model, downloaded if need be.
 
     Raises:

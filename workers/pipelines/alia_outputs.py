@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ class Catalogue:
     folders: Sequence[str]
 
     @classmethod
-    def of(cls, job: AliaJob) -> "Catalogue":
+    def of(cls, job: AliaJob) -> Self:
         column = job.task.claim.inputs["dataset"]["columns"]["id"]["sha256"]
         return cls(
             job,
@@ -148,7 +149,7 @@ class _Folders:
         self._zip, self._path = StoredZip(path), metadata
         self._metadata = metadata.open("w", encoding="utf-8")
 
-    def __enter__(self) -> "_Folders":
+    def __enter__(self) -> Self:
         self._zip.__enter__()
         return self
 
@@ -156,7 +157,12 @@ class _Folders:
         self._zip.add(line["file_name"], data)
         self._metadata.write(json.dumps(_told(line), ensure_ascii=False) + "\n")
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._metadata.close()
         if kind is None:
             self._zip.add_file(METADATA, self._path)
@@ -169,7 +175,7 @@ class _Shards:
     def __init__(self, path: Path) -> None:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
 
-    def __enter__(self) -> "_Shards":
+    def __enter__(self) -> Self:
         return self
 
     def add(self, line: Mapping[str, Any], data: bytes) -> None:
@@ -179,7 +185,12 @@ class _Shards:
             entry.size = len(content)
             self._tar.addfile(entry, BytesIO(content))
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._tar.close()
 
 

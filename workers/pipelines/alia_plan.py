@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from models.alia.quotas import Slot, slots
+from models.alia.semantic import ImageText, load_image_text
 
 from app.domain.tasks import Effects, NewTask
 from models.alia import descriptions
-from models.alia.quotas import Slot, slots
-from models.alia.semantic import ImageText, load_image_text
 from workers.pipelines.alia_arms import arms_of, candidates
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_prepare import planned_edits

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from app.domain.tasks import Effects, ReviewItem
 from models.alia.filters import large_share
+
+from app.domain.reviews import Picture, ReviewItem
+from app.domain.tasks import Effects
 from models.errors import InputProblem
 from workers.pipelines.alia_arms import filters_of
 from workers.pipelines.alia_items import decided, first_kept, items_of, named_scores, png
@@ -130,8 +131,8 @@ def _to_review(job: AliaJob, rows: npt.NDArray[np.int64]) -> Iterator[ReviewItem
             label=job.classes[int(items.label[row])],
             description=job.descriptions[int(items.description[row])],
             source=ids[source],
-            before=before.sha256,
-            after=after.sha256,
+            before=Picture(before.sha256, before.bytes),
+            after=Picture(after.sha256, after.bytes),
             media_type="image/png",
             scores=named_scores(items, row),
             decision="kept",
