@@ -136,7 +136,9 @@ class Studio:
         """Return how far each edit is from its source, `n`; nan where it has none."""
         if self.maker != "edit" or not len(small):
             return np.full(len(small), np.nan)
-        return duplicates.distance(small, np.asarray(self.job.train.x[sources]))
+        return duplicates.distance(
+            duplicates.small(list(small)), duplicates.small(list(self.job.train.x[sources]))
+        )
 
     def _semantic(self, images: Sequence[Picture]) -> npt.NDArray[np.float64]:
         """Return by how much the subject is likelier than what spoilt edits look like, `n`."""
@@ -148,7 +150,7 @@ class Studio:
         )
         p = image_text(job).probabilities(
             images,
-            [*prompts.positives, *prompts.negatives],
+            prompts.all,
             should_stop=job.task.should_stop,
         )
         return np.asarray(prompts.margin(p), dtype=np.float64)

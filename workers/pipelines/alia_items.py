@@ -9,10 +9,10 @@ from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
-from models.alia.duplicates import twins
-from models.alia.filters import Decisions, Scores, class_thresholds, decide
 from PIL import Image
 
+from models.alia.duplicates import small, twins
+from models.alia.filters import Decisions, Scores, class_thresholds, decide
 from models.cores import cores
 from models.encoders.ahead import ahead
 from workers.pipelines.alia_job import AliaJob, Picture
@@ -145,7 +145,7 @@ def scores_of(job: AliaJob, block: Block) -> Scores:
         semantic=block.semantic if looked else None,
         confidence=block.p if block.p.shape[1] else None,
         distance=block.distance,
-        twins=twins(block.small, filters.duplicate.distance) if near else None,
+        twins=twins(small(list(block.small)), filters.duplicate.distance) if near else None,
     )
 
 

@@ -9,7 +9,9 @@ from models.alia.spec import EditorName
 from workers.task import TaskRun
 
 
-def alia_model(task: TaskRun, name: str, role: Role, param: str, editor: EditorName | None = None) -> Found:
+def alia_model(
+    task: TaskRun, name: str, role: Role, param: str, editor: EditorName | None = None
+) -> Found:
     """Return a model, downloaded if need be.
 
     Raises:

@@ -1,15 +1,15 @@
 """ALIA's plan: which image is edited into which domain, cut into tasks; quotas first, edits after."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from models.alia.quotas import Slot, slots
-from models.alia.semantic import ImageText, load_image_text
 
 from app.domain.tasks import Effects, NewTask
-from models.alia import descriptions
+from models.alia import descriptions, quotas
+from models.alia.semantic import ImageText, load_image_text, shown
 from workers.pipelines.alia_arms import arms_of, candidates
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_prepare import planned_edits
@@ -49,17 +49,15 @@ def plan(task: TaskRun) -> Effects:
     # A person may have changed them.
     descriptions.check(job.descriptions, job.classes, "descriptions")
     own = _own_domains(job) if spec.avoid_own else None
-    rows = {
-        label: np.flatnonzero(job.train.y == label).tolist() for label in np.unique(job.train.y)
-    }
-    found = slots(
-        wanted,
+    rows = [np.flatnonzero(job.train.y == label).tolist() for label in range(len(job.classes))]
+    found = quotas.slots(
+        wanted.tolist(),
         rows,
         own,
         len(job.descriptions),
         seed=task.claim.seed,
         attempts=spec.attempts,
-    )
+    ).slots
     path = task.scratch / "slots.npz"
     _save(path, found, spec.attempts)
     result = {
@@ -83,13 +81,13 @@ def slots_of(task: TaskRun) -> Slots:
         return Slots(**{name: arrays[name] for name in arrays.files})
 
 
-def _save(path: object, found: list[Slot], attempts: int) -> None:
+def _save(path: Path, found: Sequence[quotas.Slot], attempts: int) -> None:
     sources = np.zeros((len(found), attempts), np.int64)
     for number, slot in enumerate(found):
         # Of a class with fewer images than attempts, the first come again: with other seeds.
         sources[number] = np.resize(np.asarray(slot.sources, np.int64), attempts)
     np.savez(
-        path,  # type: ignore[arg-type]
+        path,
         label=np.array([slot.label for slot in found], np.int64),
         description=np.array([slot.description for slot in found], np.int64),
         number=np.array([slot.number for slot in found], np.int64),
@@ -139,15 +137,20 @@ def _own_domains(job: AliaJob) -> dict[int, int]:
     """Return the number of the description that each training image already is of, as the model sees it."""
     model, originals, train = image_text(job), Originals(job.task), job.train
     found: dict[int, int] = {}
-    for label in np.unique(train.y).tolist():
-        prompts = [descriptions.fill(text, job.classes[label]) for text in job.descriptions]
-        mine = np.flatnonzero(train.y == label)
-        for start in range(0, len(mine), _LOOKED_AT_ONCE):
-            rows = mine[start : start + _LOOKED_AT_ONCE]
-            images = [originals[row] for row in train.rows[rows].tolist()]
-            job.task.progress(len(found), len(train.y))
-            p = model.probabilities(images, prompts, should_stop=job.task.should_stop)
-            found |= dict(zip(rows.tolist(), p.argmax(axis=1).tolist(), strict=True))
+    for start in range(0, len(train.y), _LOOKED_AT_ONCE):
+        rows = np.arange(start, min(start + _LOOKED_AT_ONCE, len(train.y)))
+        images = [originals[row] for row in train.rows[rows].tolist()]
+        job.task.progress(start, len(train.y))
+        own = shown(
+            model,
+            images,
+            train.y[rows],
+            job.classes,
+            job.descriptions,
+            job.spec.subject,
+            should_stop=job.task.should_stop,
+        )
+        found |= dict(zip(rows.tolist(), own.tolist(), strict=True))
     return found
 
 

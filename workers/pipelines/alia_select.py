@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from models.alia.filters import large_share
 
 from app.domain.reviews import Picture, ReviewItem
 from app.domain.tasks import Effects
+from models.alia.filters import large_share
 from models.errors import InputProblem
 from workers.pipelines.alia_arms import filters_of
 from workers.pipelines.alia_items import decided, first_kept, items_of, named_scores, png
