@@ -14,7 +14,7 @@ from models.evaluation.page import render
 from models.evaluation.report import Context, build
 from models.evaluation.result import HandedOut
 from models.images.spec import ImageClassifierSpec
-from workers.pipelines.alia_arms import EXTRA, classifier_of
+from workers.pipelines.alia_arms import EXTRA, classifier_of, makers_of
 from workers.pipelines.alia_items import Items, items_of
 from workers.pipelines.alia_job import MAKERS, AliaJob
 from workers.pipelines.alia_pictures import pictures
@@ -123,7 +123,7 @@ def _compute(job: AliaJob) -> dict[str, Any]:
     return {
         "images_made": {
             maker: sum(one["edits"] for one in made if one["maker"] == maker)
-            for maker in job.makers
+            for maker in makers_of(job.spec, job.evaluate)
         },
         "editor": next((one["facts"] for one in made if one["maker"] == "edit"), None),
         "classifiers_trained": len(earlier.get("search", [])) + len(earlier["classify"]),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from app.domain.tasks import Effects, NewTask
 from models.alia import descriptions, quotas
 from models.alia.semantic import ImageText, load_image_text, shown
-from workers.pipelines.alia_arms import arms_of, candidates
+from workers.pipelines.alia_arms import arms_of, candidates, makers_of
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_prepare import planned_edits
 from workers.task import TaskRun
@@ -99,7 +99,11 @@ def _edits(job: AliaJob, n: int) -> list[NewTask]:
     """Return the tasks of the edit stage: whole batches, so that who takes them moves no cut."""
     batch = job.spec.edit.batch_size
     shard = batch * max(1, EDITS_A_TASK // batch)
-    cuts = [(maker, start) for maker in job.makers for start in range(0, n, shard)]
+    cuts = [
+        (maker, start)
+        for maker in makers_of(job.spec, job.evaluate)
+        for start in range(0, n, shard)
+    ]
     return [
         NewTask("edit", number, {"maker": maker, "start": start, "stop": min(start + shard, n)})
         for number, (maker, start) in enumerate(cuts)
