@@ -119,6 +119,6 @@ def _ask(job: AliaJob) -> Callable[[Sequence[Message], int | None], str] | None:
 
     def ask(messages: Sequence[Message], seed: int | None) -> str:
         plain = [{"role": one["role"], "content": one["content"]} for one in messages]
-        return model.answer(plain, job.spec.summarise.max_tokens, seed)
+        return model.answer(plain, job.spec.summarise.max_tokens, seed, job.task.should_stop)
 
     return ask

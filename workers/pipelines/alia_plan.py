@@ -47,7 +47,7 @@ def plan(task: TaskRun) -> Effects:
     job = AliaJob(task)
     spec, wanted = job.spec, planned_edits(job.spec, job.classes, job.counts)[0]
     # A person may have changed them.
-    descriptions.check(job.descriptions, job.classes, "descriptions")
+    descriptions.check(job.descriptions, job.classes, "descriptions", spec.summarise.prefix)
     own = _own_domains(job) if spec.avoid_own else None
     rows = [np.flatnonzero(job.train.y == label).tolist() for label in range(len(job.classes))]
     found = quotas.slots(

@@ -33,7 +33,7 @@ def prepare(task: TaskRun) -> Effects:
     opened = open_images(task, ALIA)
     classes = opened.data.classes
     if spec.descriptions is not None:
-        descriptions.check(spec.descriptions, classes, "descriptions")
+        descriptions.check(spec.descriptions, classes, "descriptions", spec.summarise.prefix)
     wanted, skipped = planned_edits(spec, classes, opened.counts)
     if not wanted.any():
         raise InputProblem(
