@@ -32,12 +32,14 @@ class Kind:
         pipeline: the class that they are loaded by.
         model: what the engine calls it through.
         denoiser: the pipeline's part that denoises.
+        leads_away: whether it has a negative prompt.
     """
 
     folders: tuple[str, ...]
     pipeline: Any
     model: Any
     denoiser: str = "unet"
+    leads_away: bool = True
 
 
 _STABLE = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
@@ -53,9 +55,14 @@ KINDS: dict[EditorName, Kind] = {
         ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline"),
         diffusers.LatentConsistencyModelImg2ImgPipeline,
         stable.LatentConsistency,
+        leads_away=False,
     ),
     "flux2_klein": Kind(
-        ("Flux2KleinPipeline",), SourcesFlux2KleinPipeline, Flux2Klein, "transformer"
+        ("Flux2KleinPipeline",),
+        SourcesFlux2KleinPipeline,
+        Flux2Klein,
+        "transformer",
+        leads_away=False,
     ),
 }
 
@@ -87,14 +94,22 @@ def load_editor(
     """
     kind = KINDS[spec.editor]
     written = prompts(spec.editor, spec.template, prefix, beside(param, "template"))
+    if spec.negative and not kind.leads_away:
+        raise InputProblem(
+            "setting_not_used",
+            f"The editor `{spec.editor}` has no negative prompt: leave it empty.",
+            beside(param, "negative"),
+        )
     index = _index(folder, name, kind, spec.editor, param)
     resolved = precision.resolve(spec.precision, device)
     pipeline = _pipeline(kind, folder, name, param, index, getattr(torch, resolved))
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     model: Model = kind.model(pipeline, spec, param)
-    channels_last(pipeline.vae)
     on_cuda = torch.device(device).type == "cuda"
+    if on_cuda:  # on a CPU, norms of such a layout take what its convolutions gain
+        channels_last(pipeline.vae)
+        channels_last(getattr(pipeline, kind.denoiser))
     compiled = (
         (on_cuda and (edits or 0) > COMPILED_FROM) if spec.compiled is None else spec.compiled
     )
@@ -131,14 +146,13 @@ def _index(folder: Path, name: str, kind: Kind, editor: str, param: str) -> dict
 def _pipeline(
     kind: Kind, folder: Path, name: str, param: str, index: dict[str, Any], narrow: torch.dtype
 ) -> Any:
-    checked = index.get("requires_safety_checker") and (index.get("safety_checker") or [None])[0]
+    checked = index.get("requires_safety_checker", True) and (folder / "safety_checker").is_dir()
     unchecked = {"safety_checker": None, "requires_safety_checker": False}
     wide_text = {"default": torch.float32, "unet": narrow, "vae": narrow}
-    everything = {"default": narrow}
     try:
         return kind.pipeline.from_pretrained(
             folder,
-            dtype=wide_text if kind.denoiser == "unet" else everything,
+            dtype=wide_text if kind.denoiser == "unet" else narrow,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
