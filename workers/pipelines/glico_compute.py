@@ -7,10 +7,10 @@ import numpy as np
 
 from models.evaluation.image_settings import ImageChoice, ImageSetting
 from workers.pipelines.glico_arms import generates, shown
-from workers.pipelines.glico_training import ImageJob
+from workers.pipelines.glico_training import GlicoJob
 
 
-def compute_of(job: ImageJob, choice: ImageChoice) -> dict[str, Any]:
+def compute_of(job: GlicoJob, choice: ImageChoice) -> dict[str, Any]:
     """Return the generator's training, and of each arm a training of its classifier.
 
     Seconds are wall time of whoever worked on it, of a training that was resumed as at the pace of its
@@ -24,7 +24,7 @@ def compute_of(job: ImageJob, choice: ImageChoice) -> dict[str, Any]:
 
 
 def _arm(
-    job: ImageJob,
+    job: GlicoJob,
     choice: ImageChoice,
     arm: str,
     setting: ImageSetting,
