@@ -66,7 +66,11 @@ _ROWS_AT_ONCE = 2048
 
 def rows_of_part(real: ImageClassifier, part: ImagePart, steps: Steps) -> LabelledRows:
     return image_rows(
-        features_of(real, part.x, steps), part.y, images=np.asarray(part.x), group=part.group
+        features_of(real, part.x, steps),
+        part.y,
+        images=np.asarray(part.x),
+        group=part.group,
+        subdomain=part.subdomain,
     )
 
 
@@ -89,13 +93,14 @@ def measured_images(
     *,
     spec_of: SpecOf,
     shown: Shown,
+    subdomains: tuple[str, ...] = (),
 ) -> Result:
-    """Compare the arms on held-out images."""
+    """Compare the arms on held-out images, by subdomain where these are named."""
     train, val, test = (
         rows_of_part(real, job.part(name), steps) for name in ("train", "val", "test")
     )
     return measured(
-        EvaluationData(train, val, test, job.classes),
+        EvaluationData(train, val, test, job.classes, subdomains),
         _arms(job, choice, spec_of, shown),
         choice,
         method=job.method,

@@ -200,10 +200,17 @@ class ImageClassifierSpec(Part):
     """
 
     augmentation: Literal["none", "cutout", "randaugment", "color"] = "none"
-    """On top of both: Cutout (DeVries & Taylor 2017) or RandAugment (Cubuk et al. 2020)."""
+    """On top of both: Cutout (DeVries & Taylor 2017), RandAugment (Cubuk et al. 2020), or
+    `color`: brightness, contrast, saturation and hue at random, one image of five grey.
+    """
 
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
+
+    cutmix: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """α of CutMix (Yun et al. 2019) on each batch in place of `mixup`: rectangles of images are
+    exchanged, and their shares of the labels; 0 is none.
+    """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
@@ -616,6 +623,10 @@ class EvaluateSpec(Part):
             "cross_fade",
             "cross_fade_mixup",
             "published",
+            "color",
+            "cutmix",
+            "text_to_image",
+            "extra_real",
         ],
         ...,
     ] = (
@@ -639,9 +650,15 @@ class EvaluateSpec(Part):
         "cross_fade",
         "cross_fade_mixup",
         "published",
+        "color",
+        "cutmix",
+        "text_to_image",
+        "extra_real",
     )
     """Rivals measured in the same run, as far as they apply: latents have other ones than
-    images; some need class vectors that carry meaning, those of cells need `subdomains`.
+    images; some need class vectors that carry meaning, those of cells need `subdomains`. By
+    default each method has its usual ones: GLICO not `color` and `cutmix`, ALIA not `cutout`
+    and `mixup`, unless they are named here.
     """
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
