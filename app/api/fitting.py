@@ -6,7 +6,9 @@ from typing import Any
 from app.api.known_rows import trainable
 from app.domain.problems import Invalid
 from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, Method, SampleSpec
+from models.alia import descriptions
 from models.classifiers.spec import ClassifierSpec
+from models.errors import InputProblem
 from models.gelda.spec import GeldaSpec, OutputSpec
 from models.glico.spec import ImageOutputSpec
 from models.semantics.spec import DescriptionVectors, LearnedVectors
@@ -62,11 +64,12 @@ def check_fit(
     Raises:
         Invalid: ``no_subdomains``; ``class_without_rows``; ``description_missing``,
             ``unknown_class`` or ``unknown_subdomain`` of a description; ``too_few_images``;
-            ``single_class``.
+            ``single_class``; ``bad_description`` of an edit.
     """
     counts = trainable(manifest, stats)
     if isinstance(spec, AliaSpec):
         _check_sources(counts)
+        _check_domains(spec, manifest)
         return
     if isinstance(spec, GlicoSpec):
         _check_images(counts)
@@ -141,6 +144,17 @@ def _check_sources(counts: Mapping[str, int]) -> None:
             code="single_class",
             param="spec.dataset",
         )
+
+
+def _check_domains(spec: AliaSpec, manifest: Mapping[str, Any]) -> None:
+    """Refuse descriptions that images cannot be edited into, such as one with a class written out."""
+    prefix = spec.summarise.prefix
+    try:
+        descriptions.check(
+            spec.descriptions or (), list(manifest["class_counts"]), "spec.descriptions", prefix
+        )
+    except InputProblem as problem:
+        raise Invalid(problem.detail, code=problem.code, param=problem.param) from problem
 
 
 def _check_descriptions(spec: GeldaSpec, manifest: Mapping[str, Any]) -> None:
