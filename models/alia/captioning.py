@@ -23,7 +23,7 @@ from models.errors import InputProblem, Interrupted
 
 Image = npt.NDArray[np.uint8]
 
-TICS = re.compile(r"\baraf+e?d?\b\s*", re.IGNORECASE)
+MADE_UP = re.compile(r"\baraf+e?d?\b\s*", re.IGNORECASE)
 """A word that does not exist, with which BLIP-large begins many captions."""
 
 SHORTEST_CAPTION = 4
@@ -84,9 +84,14 @@ class Captioner:
             pixels = self._processor(images=pictures, return_tensors="pt")["pixel_values"]
             written = self._family.tokens(pixels.to(self._model.device, self._model.dtype))
             read = self._tokenizer.batch_decode(written, skip_special_tokens=True)
-            captions += [" ".join(TICS.sub("", text).split()) for text in read]
+            captions += map(tidied, read)
             on_progress(len(captions), len(images))
         return captions
+
+
+def tidied(caption: str) -> str:
+    """Return a caption in single spaces, without the word that BLIP-large made up."""
+    return " ".join(MADE_UP.sub("", caption).split())
 
 
 class _Blip:

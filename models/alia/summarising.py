@@ -145,14 +145,15 @@ def questions(captions: Sequence[str], spec: SummariseSpec) -> list[str]:
 
 
 def _draws(distinct: list[str], spec: SummariseSpec, seed: int) -> Iterator[list[str]]:
-    """Yield every draw's captions, all different. None comes again before each has come once."""
+    """Yield every draw's captions, all different. None comes again before all have come as often."""
     rng = np.random.default_rng(derived_seed("summarise", seed))
     size = min(spec.captions, len(distinct))
     waiting: list[int] = []
     for _ in range(spec.draws):
         if len(waiting) < size:
             shuffled = rng.permutation(len(distinct)).tolist()
-            waiting += [row for row in shuffled if row not in waiting]
+            # Those still waiting come last of the new round: a draw would have them twice else.
+            waiting += sorted(shuffled, key=waiting.__contains__)
         drawn, waiting = waiting[:size], waiting[size:]
         yield [distinct[row] for row in drawn]
 

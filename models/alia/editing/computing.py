@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.memory_format import channels_last
-
 
 def own_precision(network: nn.Module) -> None:
     """Let a network take float32 and give float32, whatever the type of its weights.
@@ -15,7 +13,6 @@ def own_precision(network: nn.Module) -> None:
     and an edit's noise would depend on the precision.
     """
     kind = next(network.parameters()).dtype
-    channels_last(network)
     if kind == torch.float32:
         return
 

@@ -91,6 +91,9 @@ class Model(Protocol):
     def embed(self, prompt: str) -> torch.Tensor:
         """Return a prompt's embeddings, (1, tokens, features)."""
 
+    def reads_whole(self, prompt: str) -> bool:
+        """Return whether the text encoder has room for all of a prompt."""
+
     def encode(self, image: Pixels) -> torch.Tensor:
         """Return the latents, (1, channels, h, w), of an image that has a size of the model's."""
 
@@ -120,6 +123,11 @@ class Editor:
             "size": self._model.sizes.side,
             "template": self._prompts.template,
         }
+
+    def cut_short(self, descriptions: Sequence[str], classes: Sequence[str]) -> list[str]:
+        """Return the prompts, of every description and class, whose end the text encoder never reads."""
+        wanted = (self._prompts(one, name) for one in descriptions for name in classes)
+        return [prompt for prompt in dict.fromkeys(wanted) if not self._model.reads_whole(prompt)]
 
     @torch.no_grad()
     def edit(

@@ -13,6 +13,7 @@ from models.alia.editing.engine import Batch
 from models.alia.editing.scheduling import DEFAULTS, UNDISTILLED_FLUX, beside, steps_taken
 from models.alia.editing.sizes import Pixels, Sizes
 from models.alia.spec import EditSpec
+from models.errors import InputProblem
 
 PATCH = 2
 """Latents a side that make a token."""
@@ -52,10 +53,16 @@ class Flux2Klein:
         """Take a loaded pipeline.
 
         Raises:
-            InputProblem: the scheduler has no such steps.
+            InputProblem: the scheduler has no such steps, or the model takes no guidance.
         """
         self._pipeline: Any = pipeline
         distilled = pipeline.config.is_distilled
+        if distilled and spec.guidance is not None:
+            raise InputProblem(
+                "setting_not_used",
+                "The model is distilled and takes no text guidance: leave it open.",
+                beside(param, "guidance"),
+            )
         defaults = DEFAULTS["flux2_klein"] if distilled else UNDISTILLED_FLUX
         self._asked = spec.steps or defaults.steps
         self._guidance = defaults.guidance if spec.guidance is None else spec.guidance
@@ -77,6 +84,14 @@ class Flux2Klein:
     def embed(self, prompt: str) -> torch.Tensor:
         embedded: torch.Tensor = self._pipeline.encode_prompt(prompt, self._pipeline.device)[0]
         return embedded
+
+    def reads_whole(self, prompt: str) -> bool:
+        pipeline = self._pipeline
+        messages = [{"role": "user", "content": prompt}]
+        tokens = pipeline.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, enable_thinking=False, return_dict=True
+        )
+        return bool(len(tokens["input_ids"]) <= pipeline.tokenizer_max_length)
 
     def encode(self, image: Pixels) -> torch.Tensor:
         vae = self._pipeline.vae

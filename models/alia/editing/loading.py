@@ -7,18 +7,21 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.utils import logging
+from transformers.utils import logging as tensors
 
 from models import precision
+from models.alia.catalogue import INDEX, PIPELINES
 from models.alia.editing import stable
 from models.alia.editing.engine import Editor, Model
 from models.alia.editing.flux2 import Flux2Klein, SourcesFlux2KleinPipeline
 from models.alia.editing.prompts import prompts
 from models.alia.editing.scheduling import beside
+from models.alia.folders import OFFLINE, UNREADABLE, incomplete, of_another_kind
 from models.alia.spec import EditorName, EditSpec
 from models.errors import InputProblem, first_line
 from models.memory_format import channels_last
 
-INDEX = "model_index.json"
 COMPILED_FROM = 1000
 """Edits above which compiling, about a minute, is worth its time."""
 
@@ -28,34 +31,34 @@ class Kind:
     """How an editor is loaded.
 
     Attributes:
-        folders: the `_class_name` of folders that can be loaded as it.
-        pipeline: the class that they are loaded by.
+        pipeline: the class that a folder is loaded by.
         model: what the engine calls it through.
         denoiser: the pipeline's part that denoises.
+        leads_away: whether it has a negative prompt.
     """
 
-    folders: tuple[str, ...]
     pipeline: Any
     model: Any
     denoiser: str = "unet"
+    leads_away: bool = True
 
 
-_STABLE = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 KINDS: dict[EditorName, Kind] = {
-    "img2img": Kind(_STABLE, diffusers.StableDiffusionImg2ImgPipeline, stable.ImageToImage),
-    "txt2img": Kind(_STABLE, diffusers.StableDiffusionPipeline, stable.TextToImage),
+    "img2img": Kind(diffusers.StableDiffusionImg2ImgPipeline, stable.ImageToImage),
+    "txt2img": Kind(diffusers.StableDiffusionPipeline, stable.TextToImage),
     "instruct_pix2pix": Kind(
-        ("StableDiffusionInstructPix2PixPipeline",),
-        diffusers.StableDiffusionInstructPix2PixPipeline,
-        stable.InstructPix2Pix,
+        diffusers.StableDiffusionInstructPix2PixPipeline, stable.InstructPix2Pix
     ),
     "lcm": Kind(
-        ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline"),
         diffusers.LatentConsistencyModelImg2ImgPipeline,
         stable.LatentConsistency,
+        leads_away=False,
     ),
     "flux2_klein": Kind(
-        ("Flux2KleinPipeline",), SourcesFlux2KleinPipeline, Flux2Klein, "transformer"
+        SourcesFlux2KleinPipeline,
+        Flux2Klein,
+        "transformer",
+        leads_away=False,
     ),
 }
 
@@ -87,14 +90,22 @@ def load_editor(
     """
     kind = KINDS[spec.editor]
     written = prompts(spec.editor, spec.template, prefix, beside(param, "template"))
-    index = _index(folder, name, kind, spec.editor, param)
+    if spec.negative and not kind.leads_away:
+        raise InputProblem(
+            "setting_not_used",
+            f"The editor `{spec.editor}` has no negative prompt: leave it empty.",
+            beside(param, "negative"),
+        )
+    index = _index(folder, name, spec.editor, param)
     resolved = precision.resolve(spec.precision, device)
     pipeline = _pipeline(kind, folder, name, param, index, getattr(torch, resolved))
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     model: Model = kind.model(pipeline, spec, param)
-    channels_last(pipeline.vae)
     on_cuda = torch.device(device).type == "cuda"
+    if on_cuda:  # on a CPU, norms of such a layout take what its convolutions gain
+        channels_last(pipeline.vae)
+        channels_last(getattr(pipeline, kind.denoiser))
     compiled = (
         (on_cuda and (edits or 0) > COMPILED_FROM) if spec.compiled is None else spec.compiled
     )
@@ -104,7 +115,7 @@ def load_editor(
     return Editor(model, written, spec.batch_size)
 
 
-def _index(folder: Path, name: str, kind: Kind, editor: str, param: str) -> dict[str, Any]:
+def _index(folder: Path, name: str, editor: EditorName, param: str) -> dict[str, Any]:
     """Return the folder's index.
 
     Raises:
@@ -113,40 +124,29 @@ def _index(folder: Path, name: str, kind: Kind, editor: str, param: str) -> dict
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputProblem(
-            "model_incomplete",
-            f"The model {name!r} has no {INDEX} that can be read: {first_line(error)}",
-            param,
-        ) from error
-    if index.get("_class_name") not in kind.folders:
-        raise InputProblem(
-            "model_of_another_kind",
-            f"The model {name!r} is a {index.get('_class_name')}; the editor `{editor}` needs a "
-            f"{' or '.join(kind.folders)}.",
-            param,
-        )
+        raise incomplete(name, f"{INDEX}: {first_line(error)}", param) from error
+    pipeline = index.get("_class_name")
+    if editor not in PIPELINES.get(str(pipeline), ()):
+        needed = [one for one, editors in PIPELINES.items() if editor in editors]
+        raise of_another_kind(name, f"{pipeline}", f"{' or '.join(needed)} for `{editor}`", param)
     return index
 
 
 def _pipeline(
     kind: Kind, folder: Path, name: str, param: str, index: dict[str, Any], narrow: torch.dtype
 ) -> Any:
-    checked = index.get("requires_safety_checker") and (index.get("safety_checker") or [None])[0]
+    checked = index.get("requires_safety_checker", True) and (folder / "safety_checker").is_dir()
     unchecked = {"safety_checker": None, "requires_safety_checker": False}
     wide_text = {"default": torch.float32, "unet": narrow, "vae": narrow}
-    everything = {"default": narrow}
+    logging.disable_progress_bar()  # a bar for every part, on the service's standard error
+    tensors.disable_progress_bar()
     try:
         return kind.pipeline.from_pretrained(
             folder,
-            dtype=wide_text if kind.denoiser == "unet" else everything,
-            local_files_only=True,
-            trust_remote_code=False,
+            dtype=wide_text if kind.denoiser == "unet" else narrow,
             use_safetensors=True,
+            **OFFLINE,
             **({} if checked or kind.denoiser != "unet" else unchecked),
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise InputProblem(
-            "model_incomplete",
-            f"The model {name!r} cannot be loaded from its folder: {first_line(error)}",
-            param,
-        ) from error
+    except UNREADABLE as error:
+        raise incomplete(name, first_line(error), param) from error

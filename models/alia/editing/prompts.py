@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from models.alia import descriptions
 from models.alia.spec import EditorName
 from models.errors import InputProblem
 
@@ -32,11 +33,10 @@ class Prompts:
 
     def __call__(self, description: str, class_name: str) -> str:
         """Return the prompt for an image of this class, to be put into this domain."""
-        named = spoken(class_name)
         texts = {
-            "description": description.replace("{}", named),
-            "class": named,
-            "setting": setting_of(description, self.prefix),
+            "description": descriptions.fill(description, class_name),
+            "class": descriptions.words(class_name),
+            "setting": descriptions.setting_of(description, self.prefix),
         }
         # Not `str.format`: a class may be named with braces, and those would be places of their own.
         return re.sub(r"\{(\w+)\}", lambda found: texts[found[1]], self.template)
@@ -66,15 +66,3 @@ def prompts(editor: EditorName, template: str | None, prefix: str, param: str) -
             param,
         )
     return Prompts(text, prefix)
-
-
-def spoken(class_name: str) -> str:
-    """Return a class's name as words: `polar_bear` is a polar bear."""
-    return " ".join(re.sub(r"[_-]+", " ", class_name).split()) or class_name
-
-
-def setting_of(description: str, prefix: str) -> str:
-    """Return what follows the prefix, or the whole text without its place for the class."""
-    begins = prefix.strip()
-    rest = description.removeprefix(begins) if description.startswith(begins) else description
-    return " ".join(rest.replace("{}", "").split())

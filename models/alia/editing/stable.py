@@ -12,6 +12,7 @@ from models.alia.editing.engine import Batch
 from models.alia.editing.scheduling import DEFAULTS, beside, steps_taken
 from models.alia.editing.sizes import Pixels, Sizes
 from models.alia.spec import EditSpec
+from models.errors import InputProblem
 
 
 class StableModel:
@@ -48,13 +49,14 @@ class StableModel:
             beside(param, "strength" if self.has_strength else "steps"),
         )  # fmt: skip
         config = pipeline.unet.config
-        smallest = (
+        trained = (
             config.sample_size if isinstance(config.sample_size, int) else min(config.sample_size)
         )
         self.sizes = Sizes(
-            spec.size or smallest * pipeline.vae_scale_factor,
+            spec.size or trained * pipeline.vae_scale_factor,
             pipeline.vae_scale_factor * 2 ** (len(config.block_out_channels) - 1),
         )
+        self._scale: float = pipeline.vae.config.scaling_factor
         own_precision(pipeline.unet)
         self.facts = {
             "pipeline": type(pipeline).__name__,
@@ -71,12 +73,18 @@ class StableModel:
         embedded: torch.Tensor = pipeline.encode_prompt(prompt, pipeline.device, 1, False)[0]
         return embedded
 
+    def reads_whole(self, prompt: str) -> bool:
+        tokenizer = self._pipeline.tokenizer
+        return bool(
+            len(tokenizer(prompt, truncation=False).input_ids) <= tokenizer.model_max_length
+        )
+
     def encode(self, image: Pixels) -> torch.Tensor:
         vae = self._pipeline.vae
         pixels = torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
         # The mode, not a draw: an image's latents serve all its edits.
         latents: torch.Tensor = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode()
-        return self._scaled(latents.float())
+        return latents.float() * self._scale
 
     def denoise(self, batch: Batch, on_step: Callable[[], None]) -> torch.Tensor:
         def step_ended(_: object, __: int, ___: object, ____: object) -> dict[str, Any]:
@@ -109,9 +117,6 @@ class StableModel:
         """Return what this pipeline takes besides what all of them take."""
         raise NotImplementedError
 
-    def _scaled(self, latents: torch.Tensor) -> torch.Tensor:
-        return latents * self._pipeline.vae.config.scaling_factor
-
     def _taken(self, steps: int) -> int:
         self._pipeline.scheduler.set_timesteps(steps)
         return len(self._pipeline.scheduler.timesteps)
@@ -133,7 +138,8 @@ class ImageToImage(StableModel):
 
     def _taken(self, steps: int) -> int:
         self._pipeline.scheduler.set_timesteps(steps)
-        return len(self._pipeline.get_timesteps(steps, self._spec.strength, None)[0])
+        timesteps, _ = self._pipeline.get_timesteps(steps, self._spec.strength, None)
+        return len(timesteps)
 
 
 class TextToImage(StableModel):
@@ -152,15 +158,13 @@ class InstructPix2Pix(StableModel):
 
     def __init__(self, pipeline: Any, spec: EditSpec, param: str) -> None:
         super().__init__(pipeline, spec, param)
+        self._scale = 1.0  # as it was trained
         self.facts |= {"image_guidance": spec.image_guidance}
 
     def embed(self, prompt: str) -> torch.Tensor:
         pipeline = self._pipeline  # without the public method that the others have
         embedded: torch.Tensor = pipeline._encode_prompt(prompt, pipeline.device, 1, False)
         return embedded
-
-    def _scaled(self, latents: torch.Tensor) -> torch.Tensor:
-        return latents  # as it was trained
 
     def _arguments(self, batch: Batch) -> dict[str, Any]:
         return {
@@ -176,6 +180,16 @@ class LatentConsistency(StableModel):
     has_strength = True
     leads_away = False
     scheduler = diffusers.LCMScheduler
+
+    def __init__(self, pipeline: Any, spec: EditSpec, param: str) -> None:
+        if pipeline.unet.config.time_cond_proj_dim is None:
+            raise InputProblem(
+                "model_of_another_kind",
+                "The denoiser takes no guidance scale (`time_cond_proj_dim`); the editor `lcm` needs a "
+                "latent consistency model that was distilled with guidance.",
+                param,
+            )
+        super().__init__(pipeline, spec, param)
 
     def _arguments(self, batch: Batch) -> dict[str, Any]:
         return {"image": batch.sources, "strength": self._spec.strength}
