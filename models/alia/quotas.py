@@ -109,7 +109,6 @@ class _Class:
         self._rows = [int(rows[at]) for at in order]
         turns = np.random.default_rng(derived_seed("descriptions", seed)).permutation(descriptions)
         self._turns: list[int] = turns.tolist()
-        self._cycle = int(np.lcm(len(rows), descriptions))
         groups: dict[int | None, list[int]] = {}
         for row in self._rows:
             groups.setdefault(own.get(row), []).append(row)
@@ -145,10 +144,7 @@ class _Class:
         self._due = Counter(map(self._description, ahead))
 
     def _description(self, place: int) -> int:
-        # Where rounds and turns come back to where they began, turns move on by one: otherwise an image
-        # would be edited into the same domains again.
-        turn = place + place // self._cycle + self._label
-        return self._turns[turn % len(self._turns)]
+        return self._turns[(place + self._label) % len(self._turns)]
 
     def _group_for(self, description: int) -> "_Group":
         others = [
