@@ -104,12 +104,11 @@ class _Class:
         descriptions: int,
         seed: int,
     ) -> None:
-        self._label, self._classes, self._seed, self._place = label, classes, seed, 0
+        self._label, self._classes, self._place = label, classes, 0
         order = np.random.default_rng(derived_seed("sources", seed, label)).permutation(len(rows))
         self._rows = [int(rows[at]) for at in order]
         turns = np.random.default_rng(derived_seed("descriptions", seed)).permutation(descriptions)
-        self._turns = [int(description) for description in turns]
-        self._cycle = int(np.lcm(len(rows), descriptions))
+        self._turns: list[int] = turns.tolist()
         groups: dict[int | None, list[int]] = {}
         for row in self._rows:
             groups.setdefault(own.get(row), []).append(row)
@@ -117,6 +116,10 @@ class _Class:
         self._allowed = {
             number: [row for row in self._rows if own.get(row) != number] or self._rows
             for number in self._turns
+        }
+        # Further attempts begin elsewhere for each description, or the first images would serve all.
+        self._cursor = {
+            number: place * len(rows) // descriptions for place, number in enumerate(turns.tolist())
         }
         self._due = Counter[int]()
         self._left = 0
@@ -132,7 +135,7 @@ class _Class:
         self._left -= 1
         number = self._classes * self._place + self._label
         self._place += 1
-        sources = self._order(number, source, self._allowed[description], attempts)
+        sources = self._order(description, source, attempts)
         return Slot(number, self._label, description, sources)
 
     def _begin_round(self) -> None:
@@ -141,10 +144,7 @@ class _Class:
         self._due = Counter(map(self._description, ahead))
 
     def _description(self, place: int) -> int:
-        # Where rounds and turns come back to where they began, turns move on by one: otherwise an image
-        # would be edited into the same domains again.
-        turn = place + place // self._cycle + self._label
-        return self._turns[turn % len(self._turns)]
+        return self._turns[(place + self._label) % len(self._turns)]
 
     def _group_for(self, description: int) -> "_Group":
         others = [
@@ -158,16 +158,16 @@ class _Class:
             first, key=lambda one: one[1].waiting + (self._due[one[0]] if one[0] is not None else 0)
         )[1]
 
-    def _order(
-        self, number: int, source: int, allowed: Sequence[int], attempts: int
-    ) -> tuple[int, ...]:
-        """Return a slot's sources: its own, then others by chance, all of them before any comes again."""
-        if attempts == 1:
-            return (source,)
-        random = np.random.default_rng(derived_seed("attempts", self._seed, number))
-        drawn = random.choice(len(allowed), size=min(attempts, len(allowed)), replace=False)
-        further = [row for row in (allowed[at] for at in drawn) if row != source]
-        order = [source, *further]
+    def _order(self, description: int, source: int, attempts: int) -> tuple[int, ...]:
+        """Return a slot's sources: its own, then others in turn, all of them before any comes again."""
+        allowed, order = self._allowed[description], [source]
+        for _ in allowed:
+            if len(order) == attempts:
+                break
+            row = allowed[self._cursor[description] % len(allowed)]
+            self._cursor[description] += 1
+            if row != source:
+                order.append(row)
         return tuple(order[attempt % len(order)] for attempt in range(attempts))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
@@ -183,7 +184,7 @@ def load_image_text(folder: Path, name: str, param: str, device: str = "cpu") ->
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
         processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **OFFLINE)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _incomplete(name, first_line(error), param) from error
     if missing := sorted(told["missing_keys"]):
         raise _incomplete(
