@@ -24,6 +24,7 @@ from models.evaluation.arms import (
 )
 from models.evaluation.comparing import compared
 from models.evaluation.data import EvaluationData, LabelledRows, Labels
+from models.evaluation.domains import by_domain
 from models.evaluation.image_settings import ImageChoice
 from models.evaluation.interval import Interval, paired_interval
 from models.evaluation.metrics import Metric, measure
@@ -139,7 +140,7 @@ def measured(
     """Compare the method with every other arm, and take the classifier that is handed out.
 
     Args:
-        data: the real images in three parts, as `image_rows`.
+        data: the real images in three parts, as `image_rows`; with `subdomains` the report tells of them.
         arms: by name, in the order of the table; `real` and the method's among them.
         choice: what validation chose.
         method: whose report it is.
@@ -165,6 +166,7 @@ def measured(
         choice=choice,
         handed_out=_handed_out(data, arms, candidates or (method.name, REAL), metric),
         val_gain=_gain(data.val, arms[method.name], arms[REAL], metric),
+        domains=by_domain(data, found, method),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.domain.tasks import Effects, NewModel, NewTask
 from models.evaluation.image_settings import ImageChoice, ImageTrial
-from workers.pipelines.alia_arms import arms_of, filters_of, first_setting
+from workers.pipelines.alia_arms import arms_of, filters_of, first_setting, makers_of
 from workers.pipelines.alia_items import items_of, survivors
 from workers.pipelines.alia_job import MAKERS, AliaJob
 from workers.pipelines.alia_outputs import publish_edits
@@ -52,7 +52,7 @@ def _top_ups(job: AliaJob, choice: ImageChoice) -> list[NewTask]:
     if job.spec.attempts == 1:
         return []
     batch, found = job.spec.edit.batch_size, []
-    for maker in job.makers:
+    for maker in makers_of(job.spec, job.evaluate):
         arm, items = MAKERS[maker], items_of(job, maker)
         kept = survivors(job, items, filters_of(choice.settings[arm]))
         left = np.setdiff1d(items.slot, items.slot[kept]).tolist()

@@ -22,9 +22,15 @@ def arms_of(spec: AliaSpec, evaluate: EvaluateSpec) -> list[str]:
     """Return the arms in the order of the report; without evaluation the method alone."""
     if not evaluate.enabled:
         return [ALIA.name]
-    there = {MAKERS["text_to_image"]: spec.text_to_image is not None, EXTRA: spec.extra is not None}
-    wanted = applicable(ALIA, spec.classifier, evaluate)
-    return [REAL, ALIA.name, *(arm for arm in wanted if there.get(arm, True))]
+    given = {MAKERS["text_to_image"]: spec.text_to_image, EXTRA: spec.extra}
+    further = [arm for arm, source in given.items() if source is not None]
+    return [REAL, ALIA.name, *applicable(ALIA, spec.classifier, evaluate, further=further)]
+
+
+def makers_of(spec: AliaSpec, evaluate: EvaluateSpec) -> tuple[str, ...]:
+    """Return what makes images in a job: the editor, and text to image where it is compared with."""
+    arms = arms_of(spec, evaluate)
+    return tuple(maker for maker, arm in MAKERS.items() if arm in arms)
 
 
 def candidates(arm: str, spec: AliaSpec, evaluate: EvaluateSpec) -> Sequence[ImageSetting]:

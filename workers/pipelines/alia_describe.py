@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.domain.tasks import Effects
 from models.alia.captioning import Captioner, load_captioner
 from models.alia.language import LanguageModel, load_language_model
 from models.alia.summarising import Message
 from models.alia.summarising import summarise as summarised
-
-from app.domain.tasks import Effects
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.image_parts import ids_of
 from workers.pipelines.manifest import artifact
@@ -119,6 +118,7 @@ def _ask(job: AliaJob) -> Callable[[Sequence[Message], int | None], str] | None:
     )
 
     def ask(messages: Sequence[Message], seed: int | None) -> str:
-        return model.answer(messages, job.spec.summarise.max_tokens, seed)
+        plain = [{"role": one["role"], "content": one["content"]} for one in messages]
+        return model.answer(plain, job.spec.summarise.max_tokens, seed, job.task.should_stop)
 
     return ask

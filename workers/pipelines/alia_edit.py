@@ -1,6 +1,7 @@
 """Edits: a shard a task, with the scores of each; and again of other sources what a filter dropped."""
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Studio:
     """An editor and what looks at its work."""
 
     def __init__(self, job: AliaJob, maker: str) -> None:
-        self.job, self.maker = job, maker
+        self.job, self.maker, self.began = job, maker, time.monotonic()
         self.editor = _editor(job, maker)
         self._slots: Slots = slots_of(job.task)
         self._originals = Originals(job.task)
@@ -210,6 +211,7 @@ def _kept(studio: Studio, blocks: Sequence[Block]) -> Effects:
             "blocks": kept,
             "edits": made,
             "facts": dict(studio.editor.facts),
+            "seconds": round(time.monotonic() - studio.began, 2),
             "halvings": halvings,
         },
         counts={"generated": made} if studio.maker == "edit" else {},

@@ -22,6 +22,7 @@ from workers.pipelines.alia_select import Selection, selection_of
 from workers.pipelines.image_evaluation import (
     Steps,
     classifier_on_real,
+    cost_of,
     measured_images,
     novelty_in_pixels,
     report_folder,
@@ -40,9 +41,9 @@ def evaluate(task: TaskRun) -> Effects:
     job, steps = AliaJob(task), Steps(task)
     choice = ImageChoice.from_json(task.claim.earlier["choose"][0])
     items, chosen = items_of(job, "edit"), selection_of(job, "edit")
-    compute = _compute(job)
+    compute = _compute(job, choice, len(chosen.kept))
     if job.evaluate.enabled:
-        return _reported(job, choice, items, chosen, steps)
+        return _reported(job, choice, items, chosen, compute, steps)
     handed = HandedOut(ALIA.name, job.classifier.model_dump(mode="json"), {})
     folder = report_folder(task, pictures(job, items, chosen, steps))
     return Effects(
@@ -55,7 +56,12 @@ def evaluate(task: TaskRun) -> Effects:
 
 
 def _reported(
-    job: AliaJob, choice: ImageChoice, items: Items, chosen: Selection, steps: Steps
+    job: AliaJob,
+    choice: ImageChoice,
+    items: Items,
+    chosen: Selection,
+    compute: Mapping[str, Any],
+    steps: Steps,
 ) -> Effects:
     task, real = job.task, classifier_on_real(job.task)
     result = measured_images(
@@ -73,7 +79,8 @@ def _reported(
 
     synthetic = synthetic_rows(job, real, result.data, made(), steps)
     fidelity, release = judged(task, result, synthetic)
-    facts = {"nearest_ratio_in_pixels": novelty_in_pixels(job, made(), steps)}
+    novelty = novelty_in_pixels(job, made(), steps)
+    facts = {"nearest_ratio_in_pixels": novelty, "compute": compute}
     context = replace(_context(job, facts), fidelity=fidelity, release=release)
     report = build(result, context)
     summary = {"verdict": report["verdict"]}
@@ -94,7 +101,7 @@ def _reported(
         result={
             "files": task.keep_folder(folder),
             "classifier": classifier_effects(job, result.handed_out, report),
-            "compute": _compute(job),
+            "compute": compute,
             "summary": summary,
         }
     )
@@ -116,18 +123,23 @@ def _shown(job: AliaJob, arm: str, spec: ImageClassifierSpec) -> int:
     return round(spec.steps * spec.batch_size * added / (added + len(job.train.y)))
 
 
-def _compute(job: AliaJob) -> dict[str, Any]:
-    """Return what was made and trained; seconds are wall time of whoever worked on it."""
+def _compute(job: AliaJob, choice: ImageChoice, kept: int) -> dict[str, Any]:
+    """Return what was made and how long it took, and of each arm a training of its classifier."""
     earlier = job.task.claim.earlier
-    made = [one for stage in ("edit", "top_up") for one in earlier.get(stage, [])]
+    made = [
+        one
+        for stage in ("edit", "top_up")
+        for one in earlier.get(stage, [])
+        if one["maker"] == "edit"
+    ]
+    seconds = round(sum(one["seconds"] for one in made), 2)
     return {
-        "images_made": {
-            maker: sum(one["edits"] for one in made if one["maker"] == maker)
-            for maker in job.makers
+        "edits": {"made": sum(one["edits"] for one in made), "kept": kept, "seconds": seconds},
+        "editor": made[0]["facts"],
+        "classifiers": {
+            arm: cost_of(job, choice, arm, _shown(job, arm, job.classifier))
+            for arm in choice.settings
         },
-        "editor": next((one["facts"] for one in made if one["maker"] == "edit"), None),
-        "classifiers_trained": len(earlier.get("search", [])) + len(earlier["classify"]),
-        "classifier_steps": job.classifier.steps,
     }
 
 
@@ -140,14 +152,9 @@ def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
         "descriptions": list(job.descriptions),
         "described_by": task.claim.earlier["summarise"][0]["how"],
         "filters": dropped,
-        "edits": {
-            "made": selected["edit"]["made"],
-            "used": len(selection_of(job, "edit").kept),
-            "unfilled": selected["edit"]["unfilled"],
-        },
+        "unfilled": selected["edit"]["unfilled"],
         "models": job.result["models"],
         **found,
-        "compute": _compute(job),
         "software": software(),
     }
     return Context(

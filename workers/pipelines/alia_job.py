@@ -57,11 +57,6 @@ class AliaJob(ImageJob):
         """Items that a person does not want."""
         return frozenset(self.task.claim.review["rejected"])
 
-    @property
-    def makers(self) -> tuple[str, ...]:
-        """What makes images in this job: the editor, and text to image where it is compared with."""
-        return makers_of(self.spec, enabled=self.evaluate.enabled)
-
     def found(self, field: str) -> Found:
         """Return the model that a field names; `prepare` has seen it, but another machine may lack it."""
         name, role, editor = wanted_models(self.spec)[field]
@@ -75,12 +70,6 @@ class AliaJob(ImageJob):
             ("folds", self.task.tenant, self.task.device, *keys),
             lambda: [load_classifier(self.task, one["files"]) for one in results],
         )
-
-
-def makers_of(spec: AliaSpec, *, enabled: bool) -> tuple[str, ...]:
-    """Return what makes images: the editor, and text to image where it is a control."""
-    compared = enabled and spec.text_to_image is not None
-    return ("edit", "text_to_image") if compared else ("edit",)
 
 
 def wanted_models(spec: AliaSpec) -> dict[str, Wanted]:

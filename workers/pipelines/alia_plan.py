@@ -10,7 +10,7 @@ import numpy.typing as npt
 from app.domain.tasks import Effects, NewTask
 from models.alia import descriptions, quotas
 from models.alia.semantic import ImageText, load_image_text, shown
-from workers.pipelines.alia_arms import arms_of, candidates
+from workers.pipelines.alia_arms import arms_of, candidates, makers_of
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_prepare import planned_edits
 from workers.task import TaskRun
@@ -47,7 +47,7 @@ def plan(task: TaskRun) -> Effects:
     job = AliaJob(task)
     spec, wanted = job.spec, planned_edits(job.spec, job.classes, job.counts)[0]
     # A person may have changed them.
-    descriptions.check(job.descriptions, job.classes, "descriptions")
+    descriptions.check(job.descriptions, job.classes, "descriptions", spec.summarise.prefix)
     own = _own_domains(job) if spec.avoid_own else None
     rows = [np.flatnonzero(job.train.y == label).tolist() for label in range(len(job.classes))]
     found = quotas.slots(
@@ -99,7 +99,11 @@ def _edits(job: AliaJob, n: int) -> list[NewTask]:
     """Return the tasks of the edit stage: whole batches, so that who takes them moves no cut."""
     batch = job.spec.edit.batch_size
     shard = batch * max(1, EDITS_A_TASK // batch)
-    cuts = [(maker, start) for maker in job.makers for start in range(0, n, shard)]
+    cuts = [
+        (maker, start)
+        for maker in makers_of(job.spec, job.evaluate)
+        for start in range(0, n, shard)
+    ]
     return [
         NewTask("edit", number, {"maker": maker, "start": start, "stop": min(start + shard, n)})
         for number, (maker, start) in enumerate(cuts)

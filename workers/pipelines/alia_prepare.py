@@ -14,7 +14,8 @@ from models.evaluation.spec import EvaluateSpec
 from models.images.rows import natural_side, read_images
 from models.images.spec import ImageSide
 from models.planning.rows import cell_rows
-from workers.pipelines.alia_job import facts_of, makers_of, wanted_models
+from workers.pipelines.alia_arms import makers_of
+from workers.pipelines.alia_job import facts_of, wanted_models
 from workers.pipelines.alia_models import alia_model
 from workers.pipelines.datasets import evaluation_of
 from workers.pipelines.embedding import at_hand, open_raw
@@ -32,7 +33,7 @@ def prepare(task: TaskRun) -> Effects:
     opened = open_images(task, ALIA)
     classes = opened.data.classes
     if spec.descriptions is not None:
-        descriptions.check(spec.descriptions, classes, "descriptions")
+        descriptions.check(spec.descriptions, classes, "descriptions", spec.summarise.prefix)
     wanted, skipped = planned_edits(spec, classes, opened.counts)
     if not wanted.any():
         raise InputProblem(
@@ -64,9 +65,7 @@ def _models(task: TaskRun, spec: AliaSpec, evaluate: EvaluateSpec) -> list[dict[
     """Return the foreign models that have a part in the job, fetched if need be."""
     found = []
     for field, (name, role, editor) in wanted_models(spec).items():
-        if field == "text_to_image" and "text_to_image" not in makers_of(
-            spec, enabled=evaluate.enabled
-        ):
+        if field == "text_to_image" and field not in makers_of(spec, evaluate):
             continue
         found.append(facts_of(alia_model(task, name, role, field, editor), role))
     if spec.classifier.backbone is not None:

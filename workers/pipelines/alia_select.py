@@ -11,7 +11,7 @@ from app.domain.reviews import Picture, ReviewItem
 from app.domain.tasks import Effects
 from models.alia.filters import large_share
 from models.errors import InputProblem
-from workers.pipelines.alia_arms import filters_of
+from workers.pipelines.alia_arms import filters_of, makers_of
 from workers.pipelines.alia_items import decided, first_kept, items_of, named_scores, png
 from workers.pipelines.alia_job import MAKERS, AliaJob, Originals
 from workers.pipelines.image_parts import ids_of
@@ -28,7 +28,7 @@ def select(task: TaskRun) -> Effects:
     settings = task.claim.earlier["choose"][0]["settings"]
     result: dict[str, Any] = {}
     used: dict[str, npt.NDArray[np.int64]] = {}
-    for maker in job.makers:
+    for maker in makers_of(job.spec, job.evaluate):
         items, filters = items_of(job, maker), filters_of(settings[MAKERS[maker]])
         decisions = decided(job, items, filters)
         kept = used[maker] = first_kept(items, decisions)
