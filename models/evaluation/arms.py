@@ -19,6 +19,16 @@ class Method:
     makes: Literal["latents", "images"]
 
     @property
+    def edits(self) -> bool:
+        """Whether what it adds are edits of training images, by a model that is not trained on them."""
+        return self.name == "alia"
+
+    @property
+    def product(self) -> str:
+        """What it adds, in a word."""
+        return "edits" if self.edits else self.makes
+
+    @property
     def row(self) -> str:
         """What one of the real rows is called."""
         return "row" if self.makes == "latents" else "image"
@@ -31,12 +41,14 @@ class Method:
 
 GELDA = Method("gelda", "GeLDA", "latents")
 GLICO = Method("glico", "GLICO", "images")
+ALIA = Method("alia", "ALIA", "images")
 
 REAL = "real"
 ADJUSTED, SAME_HEAD = "logit_adjusted", "same_head"
 LABEL_SHIFT, NEAREST_MEAN = "label_shift", "nearest_class_mean"
 ONE_HOT, SHUFFLED, NO_SUBDOMAIN = "one_hot", "shuffled_vectors", "no_subdomain"
 PUBLISHED = "published"
+TEXT_TO_IMAGE, EXTRA_REAL = "text_to_image", "extra_real"
 
 LABELS = {
     REAL: "real rows only",
@@ -62,9 +74,13 @@ _IMAGE_LABELS = {
     REAL: "real images only",
     "cutout": "real images, Cutout",
     "randaugment": "real images, RandAugment",
+    "color": "real images, colour jitter",
     "mixup": "real images, mixup",
+    "cutmix": "real images, CutMix",
     "cross_fade": "pixel cross-fade of the same pairs",
     "cross_fade_mixup": "the same cross-fade, and mixup",
+    TEXT_TO_IMAGE: "real images, and text to image of the same prompts",
+    EXTRA_REAL: "real images, and further real ones",
 }
 
 REDRAWN = (ONE_HOT, SHUFFLED, NO_SUBDOMAIN)

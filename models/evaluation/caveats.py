@@ -40,8 +40,7 @@ def caveats(
         _repeated(result),
         _many_looks(result),
         _own_features(method, fidelity),
-        f"The generator was trained once: the interval covers {method.fitted}s and test {method.row}s, "
-        "not another training of the generator.",
+        _made_once(method),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -81,9 +80,14 @@ def _near_copies(method: Method, fidelity: Fidelity) -> str:
     row, figure = method.row, fidelity.figures["near_share_5"]
     if (figure.value or 0) < NEAR_COPIES:
         return ""
+    keeps = (
+        "edits keep close to their sources"
+        if method.edits
+        else "the generator keeps close to what it was trained on"
+    )
     return (
         f"{100 * (figure.value or 0):.0f} % of synthetic {row}s lie nearer to a training {row} than all "
-        f"but 5 % of held-out {row}s do: the generator keeps close to what it was trained on, so mind "
+        f"but 5 % of held-out {row}s do: {keeps}, so mind "
         f"whom you give its {row}s to, and do not count them as new examples."
     )
 
@@ -97,6 +101,15 @@ def _own_features(method: Method, fidelity: Fidelity | None) -> str:
         "the same training images. It knows those better than held-out ones, and so the reference, which "
         "is made of them as far as they go, may look worse than a perfect generator would."
     )
+
+
+def _made_once(method: Method) -> str:
+    first, again = (
+        ("edits were made once", "making of the edits")
+        if method.edits
+        else ("generator was trained once", "training of the generator")
+    )
+    return f"The {first}: the interval covers {method.fitted}s and test {method.row}s, not another {again}."
 
 
 def _group_in_test(result: Result) -> str:

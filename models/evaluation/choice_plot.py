@@ -57,14 +57,28 @@ def in_words(setting: Mapping[str, Any]) -> str:
     if (probability := told.pop("probability", None)) is not None:
         words = [f"{100 * probability:g} % synthetic", *words]
     words += [
-        f"{_SYMBOLS.get(name, name.replace('_', ' '))} {value:g}"
+        _NAMED[name, value]
+        if (name, value) in _NAMED
+        else f"{_SYMBOLS.get(name, name.replace('_', ' '))} {_value(value)}"
         for name, value in told.items()
         if value != _UNSAID.get(name)
     ]
     return ", ".join(words)
 
 
-_SYMBOLS = {"adjustment": "τ", "mixup": "mixup α"}
+def _value(value: float | str) -> str:
+    return value.replace("+", " + ").replace("_", " ") if isinstance(value, str) else f"{value:g}"
 
-_UNSAID = {"guidance": 1, "mixup": 0}
+
+_SYMBOLS = {"adjustment": "τ", "mixup": "mixup α", "cutmix": "CutMix α", "filters": "filtered by"}
+
+_NAMED = {
+    ("filters", "none"): "no filter",
+    ("augmentation", "color"): "colour jitter",
+    ("augmentation", "randaugment"): "RandAugment",
+    ("augmentation", "cutout"): "Cutout",
+}
+"""What is no name and value in words."""
+
+_UNSAID = {"guidance": 1, "mixup": 0, "cutmix": 0, "augmentation": "none"}
 """What a setting has that changes nothing."""

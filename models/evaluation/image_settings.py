@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-ImageSetting = Mapping[str, float]
+ImageSetting = Mapping[str, float | str]
 """One point of the search, by name: `penalty` (multiple of the classifier's weight decay) for every arm;
-`probability` (chance of an image to be synthetic) and `mixup` (its α) where they are open."""
+`probability` (chance of an image to be synthetic), `mixup` (its α), `augmentation` (its name) and `filters` (names
+of those that synthetic images had to pass, joined by +) where they are open."""
 
 
 @dataclass(frozen=True)

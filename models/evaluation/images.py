@@ -5,21 +5,31 @@ same number of steps and, seed by seed, the same start, so that arms are paired.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.arms import GLICO, PUBLISHED, REAL, Method, labels_of
+from models.evaluation.arms import (
+    ALIA,
+    EXTRA_REAL,
+    GLICO,
+    PUBLISHED,
+    REAL,
+    TEXT_TO_IMAGE,
+    Method,
+    labels_of,
+)
 from models.evaluation.comparing import compared
 from models.evaluation.data import EvaluationData, LabelledRows, Labels
+from models.evaluation.domains import by_domain
 from models.evaluation.image_settings import ImageChoice
 from models.evaluation.interval import Interval, paired_interval
 from models.evaluation.metrics import Metric, measure
 from models.evaluation.result import Arm, HandedOut, Result
-from models.evaluation.spec import IMAGE_CONTROLS, EvaluateSpec
+from models.evaluation.spec import ALL_CONTROLS, IMAGE_CONTROLS, EvaluateSpec
 from models.images.spec import ImageClassifierSpec
 
 Predictions = npt.NDArray[np.int64]
@@ -47,21 +57,47 @@ class ImageArm:
     label: str | None = None
 
 
-def applicable(method: Method, classifier: ImageClassifierSpec, spec: EvaluateSpec) -> list[str]:
+_USUAL: Mapping[str, Collection[str]] = {
+    GLICO.name: ("cutout", "randaugment", "mixup", "cross_fade", "cross_fade_mixup", PUBLISHED),
+    ALIA.name: ("randaugment", "color", "cutmix", TEXT_TO_IMAGE, EXTRA_REAL),
+}
+"""Controls of a method's jobs that name none: each costs as much as the method's own classifiers."""
+
+_USUAL_OF_OTHERS = ("cutout", "randaugment", "mixup")
+
+
+def applicable(
+    method: Method,
+    classifier: ImageClassifierSpec,
+    spec: EvaluateSpec,
+    *,
+    further: Collection[str] = (),
+) -> list[str]:
     """Return the wanted controls that differ from real images only, and that the method has.
 
-    What the job's classifier does anyway (its `augmentation`, its `mixup`) every arm does.
+    What the job's classifier does anyway (its `augmentation`, its `mixup`) every arm does. A spec that
+    leaves `controls` as they are wants those that are usual for the method.
+
+    Args:
+        method: whose rivals.
+        classifier: the job's.
+        spec: with the wanted controls.
+        further: of `text_to_image` and `extra_real` those that the job has images for.
     """
-    pairs = method == GLICO
+    pairs, unmixed = method == GLICO, not (classifier.mixup or classifier.cutmix)
     applies = {
-        "cutout": classifier.augmentation != "cutout",
-        "randaugment": classifier.augmentation != "randaugment",
-        "mixup": not classifier.mixup,
+        **{one: classifier.augmentation != one for one in ("cutout", "randaugment", "color")},
+        "mixup": unmixed,
+        "cutmix": unmixed,
         "cross_fade": pairs,
-        "cross_fade_mixup": pairs and not classifier.mixup,
+        "cross_fade_mixup": pairs and unmixed,
         PUBLISHED: pairs,
+        TEXT_TO_IMAGE: TEXT_TO_IMAGE in further,
+        EXTRA_REAL: EXTRA_REAL in further,
     }
-    return [name for name in spec.controls if name in IMAGE_CONTROLS and applies[name]]
+    usual = _USUAL.get(method.name, _USUAL_OF_OTHERS)
+    wanted = usual if spec.controls == ALL_CONTROLS else spec.controls
+    return [n for n in spec.controls if n in IMAGE_CONTROLS and n in wanted and applies[n]]
 
 
 def image_rows(
@@ -70,6 +106,7 @@ def image_rows(
     *,
     images: npt.NDArray[np.uint8] | None = None,
     group: Labels | None = None,
+    subdomain: Labels | None = None,
 ) -> LabelledRows:
     """Return images as rows of their features, known by their pixels.
 
@@ -78,11 +115,17 @@ def image_rows(
         y: class numbers, `n`.
         images: the images themselves, `n height width 3`, by which an image that is in two parts is found.
         group: of each, where rows come in groups.
+        subdomain: of each, where every image has one; `EvaluationData.subdomains` are their names.
+
+    Raises:
+        ValueError: an image without a subdomain.
     """
+    if subdomain is not None and len(subdomain) and subdomain.min() < 0:
+        raise ValueError(f"{int((subdomain < 0).sum())} of {len(y)} images have no subdomain")
     digests = None
     if images is not None:
         digests = [hashlib.blake2b(one.tobytes(), digest_size=8).digest() for one in images]
-    return LabelledRows(features, y, group, digests=digests)
+    return LabelledRows(features, y, group, subdomain, digests)
 
 
 def measured(
@@ -97,7 +140,7 @@ def measured(
     """Compare the method with every other arm, and take the classifier that is handed out.
 
     Args:
-        data: the real images in three parts, as `image_rows`.
+        data: the real images in three parts, as `image_rows`; with `subdomains` the report tells of them.
         arms: by name, in the order of the table; `real` and the method's among them.
         choice: what validation chose.
         method: whose report it is.
@@ -123,6 +166,7 @@ def measured(
         choice=choice,
         handed_out=_handed_out(data, arms, candidates or (method.name, REAL), metric),
         val_gain=_gain(data.val, arms[method.name], arms[REAL], metric),
+        domains=by_domain(data, found, method),
     )
 
 

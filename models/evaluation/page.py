@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from models.evaluation import choice_plot, plots
+from models.evaluation import choice_plot, domain_plot, plots
 from models.evaluation.arms import REAL, Method
 from models.evaluation.latent_map import LatentMap
 from models.evaluation.pictures import Picture
@@ -28,6 +28,7 @@ def render(
     figures = {
         "comparisons": plots.comparisons(report) if report["comparisons"] else None,
         "gains": plots.gains(report),
+        "domains": domain_plot.domains(report),
         "distances": plots.distances(report),
         "latents": None if latents is None else plots.latents(latents),
         "training": plots.training(report),
@@ -50,7 +51,8 @@ def _classifier(report: Mapping[str, Any], method: Method) -> str:
     told, rows = report["classifier"], f"{method.row}s"
     spec, arm = told["spec"], told["trained_on"]
     labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
-    known = {method.name: f"real and synthetic {rows}", REAL: f"real {rows} only"}
+    synthetic = f"real {rows} and edits" if method.edits else f"real and synthetic {rows}"
+    known = {method.name: synthetic, REAL: f"real {rows} only"}
     what = f"{spec['head']} head" if "head" in spec else spec["backbone"] or spec["network"]
     chosen = ", by validation" if told["val_scores"] else ""
     return f"{what} trained on {known.get(arm, labels.get(arm, arm))}{chosen}"

@@ -1,18 +1,19 @@
 """`report.json`: the verdict first, then all that it rests on. Figures are percent or points."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from models.evaluation import domains
 from models.evaluation.arms import REAL
 from models.evaluation.caveats import caveats
 from models.evaluation.comparing import UNSEEN, unseen_cells, unseen_recall
 from models.evaluation.fidelity import Fidelity
-from models.evaluation.interval import DRAWS, Interval
+from models.evaluation.interval import DRAWS
 from models.evaluation.metrics import accuracy, balanced_accuracy, recalls, shot_groups
+from models.evaluation.points import in_points, percent
 from models.evaluation.release import Release
 from models.evaluation.result import HandedOut, Result
 from models.evaluation.verdict import verdict
@@ -37,9 +38,11 @@ class Context:
         history: (step, loss) of the generator's training.
         too_small: classes without a row in `train`, `val` or `test`.
         made_splits: which of `val` and `test` the service cut itself.
-        facts: anything else worth keeping (dataset, versions, device), as JSON.
+        facts: anything else worth keeping (dataset, versions, device), as JSON. The page draws a table of
+            `compute`, and of `filters`: a list of `name`, `dropped`, `share` (0 to 1) and `sentence`.
         fidelity: of the synthetic rows against `test`.
         release: what was judged, where the job had conditions.
+        cautions: caveats of the method's own, which come first.
     """
 
     seed: int = 0
@@ -50,6 +53,7 @@ class Context:
     facts: Mapping[str, Any] = field(default_factory=dict)
     fidelity: Fidelity | None = None
     release: Release | None = None
+    cautions: Sequence[str] = ()
 
 
 def build(result: Result, context: Context) -> dict[str, Any]:
@@ -82,11 +86,15 @@ def build(result: Result, context: Context) -> dict[str, Any]:
         "choice": result.choice.as_json() | {"metric": result.metric},
         "per_class": _per_class(result),
         "per_cell": _per_cell(result),
+        **_per_subdomain(result),
         "fidelity": context.fidelity and context.fidelity.as_json(),
         "splits": _splits(result, context),
         "training": {"steps_and_losses": _thinned(context.history)},
         "classifier": _classifier(result.handed_out),
-        "caveats": caveats(result, context.too_small, context.fidelity),
+        "caveats": [
+            *context.cautions,
+            *caveats(result, context.too_small, context.fidelity),
+        ],
         "seed": context.seed,
         "seeds": result.seeds,
         "spec": dict(context.spec),
@@ -117,7 +125,7 @@ def _table_row(result: Result, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": arm.label,
-        "values": {column: _percent(value) for column, value in values.items()},
+        "values": {column: percent(value) for column, value in values.items()},
         "rows_added": arm.rows_added,
         "share": arm.share,
         "seeds": len(arm.predictions),
@@ -130,23 +138,9 @@ def _comparison(result: Result, name: str) -> dict[str, Any]:
     return {
         "control": name,
         "label": result.arms[name].label,
-        **_interval(main),
-        "columns": {column: _interval(found[column]) for column in found},
+        **in_points(main),
+        "columns": {column: in_points(found[column]) for column in found},
     }
-
-
-def _interval(interval: Interval) -> dict[str, Any]:
-    absent = math.isnan(interval.mean)
-    return {
-        "difference": _percent(interval.mean),
-        "low": _percent(interval.low),
-        "high": _percent(interval.high),
-        "standing": None if absent else interval.standing,
-    }
-
-
-def _percent(value: float) -> float | None:
-    return None if math.isnan(value) else round(100 * value, 2)
 
 
 def _per_class(result: Result) -> list[dict[str, Any]]:
@@ -164,9 +158,9 @@ def _per_class(result: Result) -> list[dict[str, Any]]:
             "group": group[label],
             "train_rows": int(data.train_counts[label]),
             "test_rows": int(test_counts[label]),
-            "real": _percent(float(before[label])),
-            "method": _percent(float(after[label])),
-            "gain": _percent(float(after[label] - before[label])),
+            "real": percent(float(before[label])),
+            "method": percent(float(after[label])),
+            "gain": percent(float(after[label] - before[label])),
         }
         for label in range(n)
     ]
@@ -191,11 +185,17 @@ def _per_cell(result: Result) -> list[dict[str, Any]] | None:
             "subdomain": data.subdomains[cell % data.parts_a_class],
             "train_rows": int(data.cell_counts[cell]),
             "test_rows": int((cells == cell).sum()),
-            "real": _percent(float(before[cell])),
-            "method": _percent(float(after[cell])),
+            "real": percent(float(before[cell])),
+            "method": percent(float(after[cell])),
         }
         for cell in np.unique(cells)
     ]
+
+
+def _per_subdomain(result: Result) -> dict[str, Any]:
+    """Accuracy by domain; no such key where rows have none, or only generators are told of them."""
+    found = domains.as_json(result)
+    return {} if found is None else {"per_subdomain": found}
 
 
 def _splits(result: Result, context: Context) -> dict[str, Any]:

@@ -60,6 +60,38 @@ class HandedOut:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some of the test rows: of one domain, or of several.
+
+    Attributes:
+        name: the domain's.
+        rows: numbers of test rows.
+        train_rows: training rows of the same domain, or of the same cells of class and domain.
+        over_real: accuracy with the method minus that of real rows alone; None without a test row.
+    """
+
+    name: str
+    rows: npt.NDArray[np.int64]
+    train_rows: int
+    over_real: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Test rows by domain.
+
+    Attributes:
+        inside: rows of a domain that their class has its training rows in (`domains.familiar`).
+        outside: all others.
+        each: a domain each, those with test rows.
+    """
+
+    inside: Part
+    outside: Part
+    each: tuple[Part, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """Everything the report tells about held-out rows.
@@ -71,6 +103,7 @@ class Result:
         handed_out: the classifier that validation chose.
         val_gain: the method minus real rows alone on `val`, by the metric; None without a row there.
         repeated_classes: classes of one row, which SMOTE could only repeat.
+        domains: test rows by domain, where images have one.
     """
 
     method: Method
@@ -83,6 +116,7 @@ class Result:
     handed_out: HandedOut
     val_gain: Interval | None = None
     repeated_classes: tuple[str, ...] = ()
+    domains: Domains | None = None
 
     def correct(self, name: str) -> npt.NDArray[np.bool_]:
         """Whether each test row is right, bool `seeds n`."""

@@ -27,6 +27,10 @@ Control = Literal[
     "cross_fade",
     "cross_fade_mixup",
     "published",
+    "color",
+    "cutmix",
+    "text_to_image",
+    "extra_real",
 ]
 
 LATENT_CONTROLS: tuple[Control, ...] = (
@@ -54,6 +58,10 @@ IMAGE_CONTROLS: tuple[Control, ...] = (
     "cross_fade",
     "cross_fade_mixup",
     "published",
+    "color",
+    "cutmix",
+    "text_to_image",
+    "extra_real",
 )
 """Of methods that make images."""
 
@@ -107,7 +115,8 @@ class EvaluateSpec(Spec):
 
     controls: tuple[Control, ...] = ALL_CONTROLS
     """Rivals measured in the same run, as far as they apply: latents have other ones than images; some
-    need class vectors that carry meaning, those of cells need `subdomains`."""
+    need class vectors that carry meaning, those of cells need `subdomains`. By default each method has its
+    usual ones: GLICO not `color` and `cutmix`, ALIA not `cutout` and `mixup`, unless they are named here."""
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of rows set aside for choosing, where the dataset brings no `val` split."""

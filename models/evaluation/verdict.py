@@ -52,6 +52,7 @@ def verdict(result: Result) -> dict[str, Any]:
         _by_group(result.method, result.intervals[REAL]),
         _semantics(result.intervals, column),
         _published(result.method, result.intervals, column),
+        _by_domain(result),
     ]
     standing = over_real.standing
     if nothing := _nothing_added(result) or too_little(result.data.test.y, result.method.row):
@@ -89,13 +90,14 @@ def _nothing_added(result: Result) -> str:
     why = {
         "latents": "the plan asks for no rows beside the real ones",
         "images": "no image of the training was synthetic",
+        "edits": "no image of the training was an edit",
     }
-    return f"Nothing was added, so nothing is gained: {why[method.makes]}."
+    return f"Nothing was added, so nothing is gained: {why[method.product]}."
 
 
 def _against_real(method: Method, over_real: Interval, metric: str) -> str:
     size = f"{points(over_real.mean)} points {bracket(over_real)}"
-    made, alone = f"{method.label}'s {method.makes}", f"real {method.row}s alone"
+    made, alone = f"{method.label}'s {method.product}", f"real {method.row}s alone"
     if over_real.standing == "ahead":
         return f"{made} raise {metric} by {size} over {alone}"
     if over_real.standing == "behind":
@@ -165,6 +167,20 @@ def _published(method: Method, intervals: Mapping[str, Mapping[str, Interval]], 
     found = intervals[PUBLISHED][column]
     size = f"{points(found.mean)} {bracket(found)}"
     return f"{method.label} in this form is {_STANDING[found.standing]} the published one ({size})."
+
+
+def _by_domain(result: Result) -> str:
+    found = result.domains
+    if found is None or found.inside.over_real is None or found.outside.over_real is None:
+        return ""
+    inside, outside = (
+        f"{points(one.mean)} {bracket(one)}"
+        for one in (found.inside.over_real, found.outside.over_real)
+    )
+    return (
+        f"Accuracy against real {result.method.row}s alone: out of domain, where a class has few or no training "
+        f"{result.method.row}s of the kind, {outside} points; in domain {inside}."
+    )
 
 
 _VECTORS = {

@@ -18,6 +18,15 @@ OPERATIONS = 2
 MAGNITUDE = 9
 """Their strength, of 30: what Cubuk et al. 2020 use for both numbers on ImageNet's ResNet-50."""
 
+COLOR_RANGES = ((0.7, 1.3), (0.6, 1.4), (0.5, 1.5), (-0.5, 0.5))
+"""Of `color`: factors of brightness, contrast and saturation, and turns of the hue in multiples of π."""
+
+CAST = 0.2
+"""How far `color` brightens or darkens one channel beside the others, at most."""
+
+GREY_SHARE = 0.2
+"""Share of images that `color` makes grey."""
+
 
 def shift_and_flip(
     images: Float[Tensor, "n 3 h w"], share: float, flip: bool, generator: torch.Generator
@@ -87,6 +96,85 @@ def randaugment(
                 if len(rows):
                     images[rows] = operation(images[rows]).to(images.dtype)
     return images.clamp_(0, 1)
+
+
+def color(images: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+    """Return images of other colours: brightness, contrast, saturation and hue drawn for each, some grey.
+
+    All of these are affine in a pixel's colour, so an image's are put together into one matrix, which its
+    pixels are read through once. Nothing is cut off between two of them, as there would be if one
+    followed the other.
+
+    Args:
+        images: in [0, 1].
+        generator: on the CPU.
+    """
+    n = len(images)
+    low, high = torch.tensor(COLOR_RANGES).T
+    drawn = low + (high - low) * torch.rand((n, len(COLOR_RANGES)), generator=generator)
+    brightness, contrast, saturation, hue = drawn.T
+    grey = torch.rand(n, generator=generator) < GREY_SHARE
+    casts = 1 + CAST * (2 * torch.rand((n, 3, 1), generator=generator) - 1)
+    matrix = contrast[:, None, None] * _chroma(torch.where(grey, 0, saturation), torch.pi * hue)
+    own = images.mean(dim=(1, 2, 3))
+    # Contrast is about the mean, which is grey and so unmoved by saturation and hue.
+    shift = (brightness[:, None, None] * casts - contrast[:, None, None]).to(own) * own[
+        :, None, None
+    ]
+    # A batch of channels-last images is a batch of pixels by colour without any copy.
+    pixels = images.permute(0, 2, 3, 1)
+    moved = torch.baddbmm(shift.mT, pixels.flatten(1, 2), matrix.to(own).mT).clamp_(0, 1)
+    return moved.reshape(pixels.shape).permute(0, 3, 1, 2)
+
+
+def _chroma(saturation: Float[Tensor, " n"], hue: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
+    """Return matrices that leave grey as it is, and turn and stretch what colours have beside it.
+
+    Args:
+        saturation: factors.
+        hue: angles about the grey axis.
+    """
+    axis = torch.full((3, 3), 1 / 3)
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    along, across = (saturation * hue.cos())[:, None, None], (saturation * hue.sin())[:, None, None]
+    return axis + along * (torch.eye(3) - axis) + across * cross
+
+
+def cutmix(
+    images: Float[Tensor, "n 3 h w"],
+    labels: Int[Tensor, " n"],
+    n_classes: int,
+    alpha: float,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n k"]]:
+    """Return images with a rectangle of another of the batch each, and labels by the pixels' shares.
+
+    Source: Yun et al. 2019, section 3.1. The rectangle has the image's proportions and a share of
+    1 - Beta(α, α) of its area; its centre is anywhere, and what hangs over the edge is not counted.
+
+    Args:
+        images: in [0, 1].
+        labels: class of each, on the images' device.
+        n_classes: K.
+        alpha: α, above 0.
+        generator: on the CPU; draws partners, shares and places.
+    """
+    n, _, height, width = images.shape
+    partner = torch.randperm(n, generator=generator).to(images.device)
+    kept = torch.from_numpy(np.random.default_rng(_seed(generator)).beta(alpha, alpha, (n, 1)))
+    inside = []
+    for side in (height, width):
+        half = (side * (1 - kept).sqrt()).long() // 2
+        centre = torch.randint(side, (n, 1), generator=generator)
+        place = torch.arange(side)
+        inside.append((place >= centre - half) & (place < centre + half))
+    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    share = 1 - hole.float().mean(dim=(1, 2, 3)).to(images)
+    soft = torch.nn.functional.one_hot(labels, n_classes).to(images.dtype)
+    return (
+        torch.where(hole.to(images.device), images[partner], images),
+        torch.lerp(soft[partner], soft, share[:, None]),
+    )
 
 
 def mixup(

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.images.augment import cutout, mixup, randaugment, shift_and_flip
+from models.images.augment import (
+    color,
+    cutmix,
+    cutout,
+    mixup,
+    randaugment,
+    shift_and_flip,
+)
 from models.images.spec import ImageClassifierSpec
 from models.seeds import derived_seed
 
@@ -42,7 +49,7 @@ class Batches:
         y: int64 (n,), on the device.
         n_classes: K.
         fill: (3,) mean colour in [0, 1], what Cutout paints with.
-        spec: batch size, crop, flip, augmentation and mixup.
+        spec: batch size, crop, flip, augmentation, mixup and cutmix.
         seed: the training's.
         source: of synthetic images; None: there are none.
         probability: of each place of a batch to be a synthetic image.
@@ -74,9 +81,13 @@ class Batches:
             images = cutout(images, self.fill, generator)
         elif self.spec.augmentation == "randaugment":
             images = randaugment(images, generator)
+        elif self.spec.augmentation == "color":
+            images = color(images, generator)
         labels = self.y[rows.to(self.y.device)]
         if self.spec.mixup > 0:
             images, labels = mixup(images, labels, self.n_classes, self.spec.mixup, generator)
+        elif self.spec.cutmix > 0:
+            images, labels = cutmix(images, labels, self.n_classes, self.spec.cutmix, generator)
         return Batch(images, labels, _seed(generator))
 
     def rows(self, step: int) -> Tensor:

@@ -49,10 +49,15 @@ class ImageClassifierSpec(Spec):
     """Random mirroring left to right. Switch it off where that changes what an image means: digits."""
 
     augmentation: Augmentation = "none"
-    """On top of both: Cutout (DeVries & Taylor 2017) or RandAugment (Cubuk et al. 2020)."""
+    """On top of both: Cutout (DeVries & Taylor 2017), RandAugment (Cubuk et al. 2020), or `color`: brightness,
+    contrast, saturation and hue at random, one image of five grey."""
 
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
+
+    cutmix: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """α of CutMix (Yun et al. 2019) on each batch in place of `mixup`: rectangles of images are exchanged, and
+    their shares of the labels; 0 is none."""
 
     precision: Precision = "auto"
     """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
@@ -68,6 +73,17 @@ class ImageClassifierSpec(Spec):
                 "bad_network",
                 f"{self.network} widens {depth} layers by no factor from 1 to 20",
                 "network",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_mix(self) -> Self:
+        if self.mixup and self.cutmix:
+            raise contradiction(
+                "mixup_and_cutmix",
+                f"A batch is mixed in one way: `mixup` is {self.mixup:g} and `cutmix` {self.cutmix:g}, "
+                "one of them has to be 0",
+                "cutmix",
             )
         return self
 

@@ -1,6 +1,6 @@
 """The arms of a GLICO job: what each one's classifier is trained with, and what validation may choose."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ PUBLISHED_PROBABILITY = 0.5
 MIXUP, LITTLE_MIXUP = 1.0, 0.3
 """α of mixup alone (Zhang et al. 2018 on CIFAR-10), and of less of it: images of pairs are mixed already."""
 
+CUTMIX = 1.0
+"""α of CutMix (Yun et al. 2019)."""
+
 CROSS_FADES = ("cross_fade", "cross_fade_mixup")
 
 HANDED_OUT = (GLICO.name, REAL)
@@ -40,13 +43,14 @@ def candidates(arm: str, spec: GlicoSpec, evaluate: EvaluateSpec) -> Sequence[Im
     They are known before any of them is tried, because tasks try them side by side: each way of mixing
     with every penalty. A rival that mixes as the method does may choose among the same ways.
     """
-    ways = _ways(arm, spec.mixing.probability, spec.classifier.mixup)
+    ways = _ways(arm, spec.mixing.probability, spec.classifier)
     penalties = tuple(dict.fromkeys(evaluate.penalties))
     return [{**way, "penalty": penalty} for way in ways for penalty in penalties][: evaluate.budget]
 
 
-def _ways(arm: str, own: float, alpha: float) -> list[dict[str, float]]:
+def _ways(arm: str, own: float, classifier: ImageClassifierSpec) -> list[dict[str, float]]:
     """Return how an arm may mix real, synthetic and each other; α of mixup where the arm has a say in it."""
+    alpha = classifier.mixup
     apart = [{"probability": own}, {"probability": 1.0}]
     mixed = [
         {"probability": own, "mixup": MIXUP},
@@ -59,7 +63,9 @@ def _ways(arm: str, own: float, alpha: float) -> list[dict[str, float]]:
     elif arm == "cross_fade":
         found = apart
     elif arm == GLICO.name:
-        found = [way | {"mixup": alpha} for way in apart] + ([] if alpha else mixed)
+        found = [way | {"mixup": alpha} for way in apart] + (
+            [] if alpha or classifier.cutmix else mixed
+        )
     else:
         found = [{}]
     return [way for number, way in enumerate(found) if way not in found[:number]]
@@ -76,10 +82,12 @@ def classifier_of(
 ) -> ImageClassifierSpec:
     """Return the job's classifier as an arm has it at a setting."""
     update: dict[str, object] = {
-        "weight_decay": min(1.0, spec.weight_decay * setting["penalty"]),
+        "weight_decay": min(1.0, spec.weight_decay * float(setting["penalty"])),
     }
-    if arm in ("cutout", "randaugment"):
+    if arm in ("cutout", "randaugment", "color"):
         update["augmentation"] = arm
+    if arm == "cutmix":
+        update["cutmix"] = CUTMIX
     if "mixup" in setting:
         update["mixup"] = setting["mixup"]
     return spec.model_copy(update=update)
@@ -89,7 +97,7 @@ def probability_of(arm: str, setting: ImageSetting) -> float:
     """Return the chance of an image of a batch to be synthetic."""
     if arm == PUBLISHED:
         return PUBLISHED_PROBABILITY
-    return setting.get("probability", 0.0)
+    return float(setting.get("probability", 0.0))
 
 
 def generates(arm: str) -> bool:
@@ -125,6 +133,6 @@ def source_of(
     return None
 
 
-def shown(arm: str, setting: Mapping[str, float], spec: ImageClassifierSpec) -> int:
+def shown(arm: str, setting: ImageSetting, spec: ImageClassifierSpec) -> int:
     """Return how many synthetic images a training shows, on average over its coins."""
     return round(probability_of(arm, setting) * spec.steps * spec.batch_size)

@@ -56,6 +56,23 @@ def fitted(task: TaskRun, arm: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: int(one["seed"]))
 
 
+def cost_of(job: ImageJob, choice: ImageChoice, arm: str, synthetic: int) -> dict[str, Any]:
+    """Return what the classifiers of an arm have cost; one training of it showed so many synthetic images.
+
+    Seconds are wall time of whoever worked on it, of a training that was resumed as at the pace of its
+    last attempt: of all that a report says, they alone are not the same when a job is repeated.
+    """
+    spec, found = job.classifier, fitted(job.task, arm)
+    return {
+        "classifier_steps": spec.steps,
+        "classifier_images": spec.steps * spec.batch_size,
+        "synthetic_images": synthetic,
+        "settings_tried": max(1, sum(trial.arm == arm for trial in choice.trials)),
+        "trainings": len(found),
+        "seconds_a_training": round(float(np.mean([one["seconds"] for one in found])), 2),
+    }
+
+
 def classifier_on_real(task: TaskRun) -> ImageClassifier:
     """Return the first classifier that saw real images only, whose features everything is compared by."""
     return load_classifier(task, fitted(task, REAL)[0]["files"])
@@ -66,7 +83,11 @@ _ROWS_AT_ONCE = 2048
 
 def rows_of_part(real: ImageClassifier, part: ImagePart, steps: Steps) -> LabelledRows:
     return image_rows(
-        features_of(real, part.x, steps), part.y, images=np.asarray(part.x), group=part.group
+        features_of(real, part.x, steps),
+        part.y,
+        images=np.asarray(part.x),
+        group=part.group,
+        subdomain=part.subdomain,
     )
 
 
@@ -89,13 +110,14 @@ def measured_images(
     *,
     spec_of: SpecOf,
     shown: Shown,
+    subdomains: tuple[str, ...] = (),
 ) -> Result:
-    """Compare the arms on held-out images."""
+    """Compare the arms on held-out images, by subdomain where these are named."""
     train, val, test = (
         rows_of_part(real, job.part(name), steps) for name in ("train", "val", "test")
     )
     return measured(
-        EvaluationData(train, val, test, job.classes),
+        EvaluationData(train, val, test, job.classes, subdomains),
         _arms(job, choice, spec_of, shown),
         choice,
         method=job.method,

@@ -72,9 +72,9 @@ class PartReader:
             images[start : start + block] = self._read(rows[start : start + block], total)
         del images  # the last pages go into the file
         columns = {"y": self._data.y[rows], "rows": rows}
-        for name, column in (("group", self._data.group), ("subdomain", self._data.subdomain)):
+        for other, column in (("group", self._data.group), ("subdomain", self._data.subdomain)):
             if column is not None:
-                columns[name] = column[rows]
+                columns[other] = column[rows]
         arrays: dict[str, Any] = columns
         np.savez(folder / "rows.npz", **arrays)
         return self._task.keep_folder(folder)

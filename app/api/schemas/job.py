@@ -28,7 +28,7 @@ class JobRequest(Body):
     """How the job measures itself; ignored by `sample` and `embed`."""
 
     release_if: ReleaseSpec | None = None
-    """What must hold for a `gelda` or `glico` job to hand out rows or images, generator and classifier.
+    """What must hold for an `alia`, `gelda` or `glico` job to hand out rows or images, generator and classifier.
     Where something does not, the job fails with `not_released` and only its report can be read."""
 
     deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
@@ -149,7 +149,8 @@ class JobPlan(View):
     stages: list[StageView]
     requested: dict[str, int] | None
     """Rows or images to make by class, from the counts of all rows of the dataset; null where they are
-    not known yet. `glico` makes none of a class without two images that may be trained on."""
+    not known yet. `glico` makes none of a class without two images that may be trained on, `alia` none of one
+    without any."""
 
     cells: dict[str, dict[str, int]] | None
     """The same by class and subdomain, from the rows that may be trained on; null in a job without

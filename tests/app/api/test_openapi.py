@@ -113,7 +113,7 @@ def test_the_reference_opens_without_the_internet(
 def test_methods_show_the_schema_of_each_spec(client: TestClient, document: dict[str, Any]) -> None:
     methods = client.get("/v1/methods").json()["data"]
     kinds = [method["kind"] for method in methods]
-    assert kinds == ["gelda", "glico", "embed", "sample", "classifier"]
+    assert kinds == ["gelda", "glico", "alia", "embed", "sample", "classifier"]
     for method in methods:
         assert method["spec_schema"]["properties"]["kind"]["const"] == method["kind"]
         assert all(model["licence"] for model in method["models"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.evaluation.arms import GLICO, Method, labels_of
+from models.evaluation.arms import ALIA, GLICO, Method, labels_of
 from models.evaluation.data import EvaluationData
 from models.evaluation.fidelity import measure_fidelity
 from models.evaluation.image_settings import ImageChoice, ImageTrial
@@ -207,7 +207,14 @@ def test_an_arm_of_the_callers_own_is_compared_under_its_label(data, arms):
 def test_a_control_that_the_classifier_is_anyway_does_not_apply():
     plain = ImageClassifierSpec()
     every = applicable(GLICO, plain, EvaluateSpec())
-    assert tuple(every) == IMAGE_CONTROLS
+    assert every == [
+        "cutout",
+        "randaugment",
+        "mixup",
+        "cross_fade",
+        "cross_fade_mixup",
+        "published",
+    ]
     assert set(every) <= set(labels_of(GLICO))
     cut = applicable(GLICO, plain.model_copy(update={"augmentation": "cutout"}), EvaluateSpec())
     assert set(every) - set(cut) == {"cutout"}
@@ -217,6 +224,28 @@ def test_a_control_that_the_classifier_is_anyway_does_not_apply():
     assert applicable(GLICO, plain, some) == ["mixup", "published"]
     other = Method("other", "Other", "images")
     assert applicable(other, plain, EvaluateSpec()) == ["cutout", "randaugment", "mixup"]
+
+
+def test_an_edit_method_has_controls_of_its_own_as_far_as_the_job_has_images_for_them():
+    plain, both = ImageClassifierSpec(), ("text_to_image", "extra_real")
+    every = applicable(ALIA, plain, EvaluateSpec(), further=both)
+    assert every == ["randaugment", "color", "cutmix", "text_to_image", "extra_real"]
+    assert set(every) <= set(labels_of(ALIA))
+    assert applicable(ALIA, plain, EvaluateSpec()) == ["randaugment", "color", "cutmix"]
+    coloured = plain.model_copy(update={"augmentation": "color"})
+    some = applicable(ALIA, coloured, EvaluateSpec(), further=("extra_real",))
+    assert some == ["randaugment", "cutmix", "extra_real"]
+    assert "cutmix" not in applicable(ALIA, plain.model_copy(update={"mixup": 0.4}), EvaluateSpec())
+    # What is named is run, though it be unusual for the method; what another method's it is not.
+    named = EvaluateSpec(controls=("cutmix", "mixup", "published", "color"))
+    assert applicable(ALIA, plain, named) == ["cutmix", "mixup", "color"]
+    assert applicable(GLICO, plain, named) == ["cutmix", "mixup", "published", "color"]
+    assert set(IMAGE_CONTROLS) == set(every) | set(applicable(GLICO, plain, EvaluateSpec()))
+
+
+def test_an_image_without_a_subdomain_is_refused_where_others_have_one():
+    with pytest.raises(ValueError, match="1 of 3 images have no subdomain"):
+        image_rows(np.zeros((3, 2), np.float32), np.arange(3), subdomain=np.array([0, -1, 1]))
 
 
 def test_an_image_in_two_parts_is_known_by_its_pixels(result, images):

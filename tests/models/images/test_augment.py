@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.images.augment import cutout, mixup, randaugment, shift_and_flip
+from models.images.augment import color, cutmix, cutout, mixup, randaugment, shift_and_flip
 
 GREY = torch.tensor([0.5, 0.4, 0.3])
 
@@ -23,6 +23,10 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "shift_and_flip": lambda images, generator: shift_and_flip(images, 0.25, True, generator),
     "cutout": lambda images, generator: cutout(images, GREY, generator),
     "randaugment": randaugment,
+    "color": color,
+    "cutmix": lambda images, generator: cutmix(
+        images, torch.zeros(len(images), dtype=torch.int64), 2, 1.0, generator
+    )[0],
     "mixup": lambda images, generator: mixup(
         images, torch.zeros(len(images), dtype=torch.int64), 2, 1.0, generator
     )[0],
@@ -56,7 +60,7 @@ def test_images_keep_shape_and_range(name: str) -> None:
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_each_image_draws_for_itself(name: str) -> None:
     alike = images_of(1).expand(64, -1, -1, -1)
-    if name == "mixup":  # of equal images a mix is the image
+    if name in ("mixup", "cutmix"):  # of equal images a mix is the image
         alike = alike + torch.linspace(0, 0.1, 64)[:, None, None, None]
     found = AUGMENTATIONS[name](alike, seeded())
     assert len({tuple(image.flatten().tolist()) for image in found}) > 10
@@ -127,3 +131,52 @@ def test_a_small_alpha_hardly_mixes() -> None:
         _, soft = mixup(images_of(200, 2), labels, 2, alpha, seeded())
         mixed = ((soft > 0.02) & (soft < 0.98)).any(dim=1).float().mean()
         assert bool(mixed < 0.1) is few
+
+
+def test_color_leaves_grey_images_of_one_brightness_without_pattern() -> None:
+    flat = torch.full((50, 3, 6, 6), 0.4)
+    found = color(flat, seeded())
+    assert torch.allclose(found, found[:, :, :1, :1].expand_as(found), atol=1e-6)
+    levels = found[:, :, 0, 0]
+    assert levels.min() >= 0.4 * 0.7 * 0.8 - 1e-6
+    assert levels.max() <= 0.4 * 1.3 * 1.2 + 1e-6
+    assert levels.mean(dim=1).std() > 0.02
+
+
+def test_color_changes_each_image_by_one_affine_map_of_its_colours() -> None:
+    images = 0.45 + 0.1 * images_of(30, 8)  # so that nothing is cut off at 0 and 1
+    found = color(images, seeded())
+    inside = ((found > 0) & (found < 1)).flatten(1).all(dim=1)
+    assert inside.sum() > 20
+    ones = torch.ones(64, 1)
+    for before, after in zip(images[inside], found[inside], strict=True):
+        known = torch.cat([before.flatten(1).T, ones], dim=1).double()
+        fit = torch.linalg.lstsq(known, after.flatten(1).T.double()).solution
+        assert torch.allclose((known @ fit).float(), after.flatten(1).T, atol=1e-4)
+
+
+def test_color_makes_a_fifth_grey_and_turns_the_hue_of_others_both_ways() -> None:
+    red = torch.tensor([0.6, 0.4, 0.4])[:, None, None] * torch.linspace(0.9, 1.1, 36).view(6, 6)
+    found = color(red.expand(1000, -1, -1, -1), seeded())
+    # A cast is the same on all of an image; what is left of its colour varies with its brightness.
+    spread = found - found.mean(dim=(2, 3), keepdim=True)
+    grey = ((spread - spread[:, :1]).abs() < 1e-5).flatten(1).all(dim=1)
+    assert 150 < grey.sum() < 250
+    strongest = spread[~grey, :, -1, -1].argmax(dim=1)
+    assert set(strongest.tolist()) == {0, 1, 2}
+    assert (strongest == 0).float().mean() < 0.9
+
+
+def test_cutmix_exchanges_one_rectangle_and_the_labels_by_its_share() -> None:
+    labels = torch.arange(400) % 4
+    images = torch.nn.functional.one_hot(labels, 4)[:, :3, None, None].float()
+    mixed, soft = cutmix(images.expand(-1, -1, 12, 12), labels, 4, 1.0, seeded())
+    assert torch.allclose(soft.sum(dim=1), torch.ones(400))
+    assert torch.allclose(mixed.mean(dim=(2, 3)), soft[:, :3], atol=1e-6)
+    assert set(mixed.unique().tolist()) == {0.0, 1.0}  # exchanged, not blended
+    other = (mixed != images).any(dim=1)
+    tall, wide = other.any(dim=2).sum(dim=1), other.any(dim=1).sum(dim=1)
+    assert torch.equal(tall * wide, other.sum(dim=(1, 2)))  # a rectangle
+    whole = other[:, 0] | other[:, -1] | other[:, :, 0] | other[:, :, -1]
+    assert whole.any()  # some reach the edge
+    assert 0.2 < other.float().mean() < 0.5

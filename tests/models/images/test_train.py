@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.errors import InputProblem, Interrupted
@@ -59,8 +60,15 @@ def test_it_learns_to_tell_classes_apart(fitted: Fit, rows: Make, options: dict[
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"augmentation": "cutout"}, {"augmentation": "randaugment"}, {"mixup": 1.0}],
-    ids=["plain", "cutout", "randaugment", "mixup"],
+    [
+        {},
+        {"augmentation": "cutout"},
+        {"augmentation": "randaugment"},
+        {"augmentation": "color"},
+        {"mixup": 1.0},
+        {"cutmix": 1.0},
+    ],
+    ids=["plain", "cutout", "randaugment", "color", "mixup", "cutmix"],
 )
 def test_equal_seeds_give_equal_weights(fitted: Fit, options: dict[str, Any]) -> None:
     first = fitted(**options)
@@ -74,10 +82,11 @@ def test_equal_seeds_give_equal_weights(fitted: Fit, options: dict[str, Any]) ->
     [
         {"mixup": 1.0},
         {"augmentation": "randaugment"},
+        {"augmentation": "color", "cutmix": 1.0},
         {"source": Grey(), "probability": 0.5},
         {"precision": "bfloat16"},
     ],
-    ids=["mixup", "randaugment", "source", "bfloat16"],
+    ids=["mixup", "randaugment", "color-cutmix", "source", "bfloat16"],
 )
 def test_a_resumed_training_ends_bit_for_bit_like_one_without_a_break(
     fitted: Fit, tmp_path: Path, options: dict[str, Any]
@@ -235,3 +244,8 @@ def test_no_image_at_all_is_the_owner_s_problem(fitted: Fit) -> None:
 def test_checkpoints_need_a_folder(rows: Make) -> None:
     with pytest.raises(ValueError, match="scratch"):
         fit(*rows(), 3, spec_of(), 0, on_checkpoint=lambda _path, _step: None)
+
+
+def test_a_batch_is_mixed_in_one_way_only() -> None:
+    with pytest.raises(ValidationError, match=r"`mixup` is 0\.4 and `cutmix` 1, one of them"):
+        spec_of(mixup=0.4, cutmix=1.0)

@@ -10,6 +10,381 @@ from pydantic import Field
 from cultivar.specs._base import HasId, Part, Reference
 
 
+class CaptionSpec(Part):
+    """Captions of the training images."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] = (
+        "Salesforce/blip-image-captioning-large"
+    )
+    """An image captioner: BLIP or Florence-2."""
+
+    prefix: Annotated[str, Field(max_length=200)] = ""
+    """How every caption begins, where the captioner can go on from given words (BLIP)."""
+
+    max_tokens: Annotated[int, Field(ge=4, le=256)] = 40
+    """Tokens of a caption, at most."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Images captioned at once."""
+
+
+class EditOutputSpec(Part):
+    """The form in which edits are handed out."""
+
+    format: Literal["imagefolder", "webdataset"] = "imagefolder"
+    """A zip of one folder a class with PNG files and `metadata.jsonl`, as Hugging Face datasets
+    reads it; or a tar of PNG and JSON by key, as WebDataset reads it.
+    """
+
+    pairs: bool = True
+    """Whether each edit is also handed out beside its source."""
+
+
+class EditSpec(Part):
+    """The editor and its settings. It is never fine-tuned."""
+
+    editor: Literal["img2img", "instruct_pix2pix", "lcm", "flux2_klein", "txt2img"] = "img2img"
+    """`img2img` (SDEdit), `instruct_pix2pix`, `lcm` (few-step SDEdit), `flux2_klein` (few-step
+    editing), or `txt2img`, which sees no source.
+    """
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Its weights; by default the editor's own, as `GET /v1/methods` lists them."""
+
+    size: Annotated[int, Field(ge=16, le=2048)] | None = None
+    """Shorter side of an edit in pixels; by default what the model was trained on. Proportions
+    stay, to the next size that the model can make.
+    """
+
+    strength: Annotated[float, Field(le=1, gt=0)] = 0.5
+    """Share of the noise schedule that a source goes through (`img2img`, `lcm`); published: 0.4
+    to 0.6.
+    """
+
+    guidance: Annotated[float, Field(ge=0, le=30)] | None = None
+    """Text guidance; by default the editor's own."""
+
+    image_guidance: Annotated[float, Field(ge=1, le=10)] = 1.3
+    """Image guidance of `instruct_pix2pix`; published: 1.2 to 1.3."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Steps of the scheduler; by default the editor's own."""
+
+    negative: Annotated[str, Field(max_length=500)] = ""
+    """What the text guidance leads away from."""
+
+    template: Annotated[str, Field(min_length=2, max_length=300)] | None = None
+    """The prompt, in which `{description}` stands for a description with its class, `{class}`
+    for the class and `{setting}` for a description without its prefix; by default the
+    editor's own.
+    """
+
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+    """Images edited at once. Part of the plan: equal batches give equal bytes."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of denoiser and encoders; `auto` is bfloat16 on CUDA and on processors with AMX."""
+
+    compiled: bool | None = None
+    """Whether the denoiser's repeated blocks are compiled; by default on CUDA, for more than
+    1,000 edits.
+    """
+
+
+class ConfidenceSpec(Part):
+    """A classifier trained on the real images must neither find its class too surely nor another
+    one.
+    """
+
+    switch: Literal["on", "off", "auto"] = "auto"
+    """Whether it is used."""
+
+    index: Literal["label", "prediction"] = "label"
+    """Whose class's threshold a prediction is held against; published: the predicted one's."""
+
+    folds: Annotated[int, Field(ge=2, le=10)] = 3
+    """Parts of the training images: each is judged by a classifier that has not seen it."""
+
+    steps: Annotated[int, Field(ge=1, le=1000000)] | None = None
+    """Of each fold's training; by default the classifier's own."""
+
+
+class DuplicateSpec(Part):
+    """An edit must differ from its source and from the edits kept before it."""
+
+    switch: Literal["on", "off"] = "off"
+    """Whether it is used."""
+
+    distance: Annotated[float, Field(le=1, gt=0)] = 0.02
+    """Root mean square of the difference of pixels in [0, 1], at 32 pixels a side, below which
+    two images are one.
+    """
+
+
+class SemanticSpec(Part):
+    """An image-text model must find the subject likelier than what spoilt edits look like."""
+
+    switch: Literal["on", "off", "auto"] = "auto"
+    """Whether it is used."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] = "openai/clip-vit-large-patch14"
+    """A CLIP model. It also tells which description a training image already is of."""
+
+    negatives: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=50)
+    ] = (
+        "a photo of an object",
+        "a painting",
+        "geometric shapes",
+        "a black image",
+        "random noise",
+        "a blurry texture",
+    )
+    """What must not be likelier than the subject."""
+
+
+class FilterSpec(Part):
+    """Which edits are used. Scores of every edit are kept, whatever becomes of it."""
+
+    semantic: SemanticSpec = SemanticSpec()
+    """By an image-text model."""
+
+    confidence: ConfidenceSpec = ConfidenceSpec()
+    """By a classifier of the real images."""
+
+    duplicate: DuplicateSpec = DuplicateSpec()
+    """Near-duplicates."""
+
+
+class ImageClassifierSpec(Part):
+    """A classifier on images and how it is trained."""
+
+    network: Annotated[
+        str, Field(pattern="^(resnet-(8|14|20|32|44|56)|wrn-(10|16|22|28|40)-\\d{1,2})$")
+    ] = "resnet-8"
+    """A residual network for small images, trained from scratch: `resnet-DEPTH` (He et al. 2016,
+    section 4.2) or `wrn-DEPTH-WIDENING` (Zagoruyko & Komodakis 2016). Images of 64 pixels and
+    more are halved by further strides at its stem.
+    """
+
+    width: Annotated[int, Field(ge=4, le=256)] = 24
+    """Channels of the first block of a `resnet`; a `wrn` begins with 16 times its widening."""
+
+    backbone: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A transformers image model by the name that `GET /v1/methods` lists, fine-tuned in place
+    of `network` with a new linear head.
+    """
+
+    steps: Annotated[int, Field(ge=1, le=1000000)] = 1500
+    """Optimiser steps; the same for every arm of a comparison."""
+
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
+    """Images a step, real and synthetic together."""
+
+    learning_rate: Annotated[float, Field(le=10, gt=0)] | None = None
+    """Peak rate, with cosine decay to zero; by default 0.1 with SGD (Nesterov momentum 0.9) for
+    a `network`, 1e-4 with AdamW for a `backbone`, whose new head learns at ten times that.
+    """
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """L2 penalty of SGD, or decoupled decay of AdamW."""
+
+    crop: Annotated[float, Field(ge=0, le=0.5)] = 0.125
+    """Random shifts of up to this share of the side, edges mirrored, on real and synthetic
+    alike.
+    """
+
+    flip: bool = True
+    """Random mirroring left to right. Switch it off where that changes what an image means:
+    digits.
+    """
+
+    augmentation: Literal["none", "cutout", "randaugment", "color"] = "none"
+    """On top of both: Cutout (DeVries & Taylor 2017), RandAugment (Cubuk et al. 2020), or
+    `color`: brightness, contrast, saturation and hue at random, one image of five grey.
+    """
+
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
+
+    cutmix: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """α of CutMix (Yun et al. 2019) on each batch in place of `mixup`: rectangles of images are
+    exchanged, and their shares of the labels; 0 is none.
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
+
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    """Steps between checkpoints: the most work that a lost worker can cost."""
+
+
+class CellCount(Part):
+    """Rows to make of a cell: a class in a subdomain, of which there may be no example at all."""
+
+    label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    """The class; null stands for every class."""
+
+    subdomain: Annotated[str, Field(min_length=1, max_length=500)]
+    """The subdomain."""
+
+    rows: Annotated[int, Field(ge=0, le=10000000)]
+    """How many of it; of each class where `label` is null."""
+
+
+class PlanSpec(Part):
+    """How many items of each class to make, at most 10,000,000 in all. Exactly one of the
+    fields.
+    """
+
+    raise_to: Annotated[int, Field(ge=1, le=10000000)] | None = None
+    """Raise every class to this many rows, real and synthetic together."""
+
+    per_class: (
+        Annotated[int, Field(ge=0, le=10000000)]
+        | dict[str, Annotated[int, Field(ge=0, le=10000000)]]
+        | None
+    ) = None
+    """This many synthetic rows for each class, or by class name (others get none)."""
+
+    match: Literal["largest", "median"] | None = None
+    """Raise every class to the size of the largest, or of the median one."""
+
+    multiply: Annotated[float, Field(le=10000, gt=0)] | None = None
+    """This many synthetic rows for each real one."""
+
+    cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10000)] | None = None
+    """These cells alone, rows of the same cell added up; needs `subdomains`. The other rules
+    treat every cell of a job with subdomains as they would a class, cells without a row
+    included.
+    """
+
+
+class SummariseSpec(Part):
+    """From captions to descriptions of domains, agnostic of the class."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = (
+        "Qwen/Qwen3-4B-Instruct-2507"
+    )
+    """An instruction-tuned language model with a chat template; null: phrases of the captions
+    are grouped by what they share, without any model.
+    """
+
+    prefix: Annotated[str, Field(min_length=2, max_length=200)] = "a photo of a {}"
+    """The form of descriptions: how each begins, with `{}` where the class goes."""
+
+    captions: Annotated[int, Field(ge=1, le=10000)] = 200
+    """Distinct captions in one prompt, drawn at random."""
+
+    draws: Annotated[int, Field(ge=1, le=100)] = 1
+    """Prompts with captions drawn anew, whose answers are merged: those that come most often
+    first.
+    """
+
+    turns: Literal[1, 2] = 2
+    """One question for descriptions; or, as published, one for what the captions say of setting,
+    scene, camera and light, and a second for descriptions.
+    """
+
+    most: Annotated[int, Field(ge=1, le=100)] = 9
+    """Descriptions, at most; published: fewer than 10."""
+
+    retries: Annotated[int, Field(ge=0, le=20)] = 3
+    """How often an answer that is no list of descriptions is asked for again."""
+
+    max_tokens: Annotated[int, Field(ge=16, le=8192)] = 1024
+    """Tokens of an answer, at most."""
+
+
+class AliaSpec(Part):
+    """Describe a dataset's domains, edit its images into them, filter, train a classifier with
+    the edits.
+    """
+
+    kind: Literal["alia"] = "alia"
+
+    dataset: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")]
+    """A dataset of images; it may still be in the making."""
+
+    extra: Annotated[str | HasId, Reference(r"^ds_[0-9a-f]{32}$")] | None = None
+    """Further real images of the same classes, to compare edits with: a control trains on them."""
+
+    size: Literal[16, 32, 64, 96, 128, 256] | None = None
+    """Side of what classifiers read, in pixels; by default the nearest to what the dataset has,
+    at most 64.
+    """
+
+    subject: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """What the classes are kinds of, such as "bird"; by default the semantic filter asks for any
+    class.
+    """
+
+    descriptions: (
+        Annotated[
+            tuple[Annotated[str, Field(min_length=3, max_length=300)], ...],
+            Field(min_length=1, max_length=100),
+        ]
+        | None
+    ) = None
+    """The domains, where they are known: nothing is captioned or summarised then."""
+
+    captions: CaptionSpec = CaptionSpec()
+
+    summarise: SummariseSpec = SummariseSpec()
+    """Descriptions of domains."""
+
+    edit: EditSpec = EditSpec()
+    """The editor."""
+
+    text_to_image: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A text-to-image model that makes as many images of the same prompts without a source: a
+    control.
+    """
+
+    avoid_own: bool = True
+    """Whether no image is edited into the domain that it already shows, as the image-text model
+    sees it.
+    """
+
+    filters: FilterSpec = FilterSpec()
+    """Which edits are used."""
+
+    plan: PlanSpec = PlanSpec(multiply=1.0)
+    """How many edits of each class to hand out, spread evenly over descriptions and sources."""
+
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Edits made, at most, for one that is to be handed out: what a filter drops is edited anew
+    from another source.
+    """
+
+    pause_after: Literal["summarise"] | None = None
+    """Whether the job waits for its descriptions to be looked at, and edited."""
+
+    review: Literal["sample", "all"] | None = None
+    """Whether the job waits for some or all of the edits to be accepted or rejected."""
+
+    review_items: Annotated[int, Field(ge=1, le=10000)] = 60
+    """Edits of a `sample`, evenly over classes and descriptions."""
+
+    augmentations: Annotated[
+        tuple[Literal["none", "cutout", "randaugment", "color"], ...],
+        Field(min_length=1, max_length=4),
+    ] = (
+        "none",
+        "color",
+        "randaugment",
+    )
+    """Classical augmentations on real images and edits alike, of which every arm chooses its own
+    on `val`.
+    """
+
+    classifier: ImageClassifierSpec = ImageClassifierSpec()
+    """The classifier that `evaluate` trains and the job hands out."""
+
+    output: EditOutputSpec = EditOutputSpec()
+    """The form of what is handed out."""
+
+
 class UploadedHead(Part):
     """A linear head trained elsewhere, as with the foundation model itself."""
 
@@ -248,6 +623,10 @@ class EvaluateSpec(Part):
             "cross_fade",
             "cross_fade_mixup",
             "published",
+            "color",
+            "cutmix",
+            "text_to_image",
+            "extra_real",
         ],
         ...,
     ] = (
@@ -271,9 +650,15 @@ class EvaluateSpec(Part):
         "cross_fade",
         "cross_fade_mixup",
         "published",
+        "color",
+        "cutmix",
+        "text_to_image",
+        "extra_real",
     )
     """Rivals measured in the same run, as far as they apply: latents have other ones than
-    images; some need class vectors that carry meaning, those of cells need `subdomains`.
+    images; some need class vectors that carry meaning, those of cells need `subdomains`. By
+    default each method has its usual ones: GLICO not `color` and `cutmix`, ALIA not `cutout`
+    and `mixup`, unless they are named here.
     """
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
@@ -434,47 +819,6 @@ class OutputSpec(Part):
     """Lineage is a Parquet file in any case."""
 
 
-class CellCount(Part):
-    """Rows to make of a cell: a class in a subdomain, of which there may be no example at all."""
-
-    label: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    """The class; null stands for every class."""
-
-    subdomain: Annotated[str, Field(min_length=1, max_length=500)]
-    """The subdomain."""
-
-    rows: Annotated[int, Field(ge=0, le=10000000)]
-    """How many of it; of each class where `label` is null."""
-
-
-class PlanSpec(Part):
-    """How many items of each class to make, at most 10,000,000 in all. Exactly one of the
-    fields.
-    """
-
-    raise_to: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """Raise every class to this many rows, real and synthetic together."""
-
-    per_class: (
-        Annotated[int, Field(ge=0, le=10000000)]
-        | dict[str, Annotated[int, Field(ge=0, le=10000000)]]
-        | None
-    ) = None
-    """This many synthetic rows for each class, or by class name (others get none)."""
-
-    match: Literal["largest", "median"] | None = None
-    """Raise every class to the size of the largest, or of the median one."""
-
-    multiply: Annotated[float, Field(le=10000, gt=0)] | None = None
-    """This many synthetic rows for each real one."""
-
-    cells: Annotated[tuple[CellCount, ...], Field(min_length=1, max_length=10000)] | None = None
-    """These cells alone, rows of the same cell added up; needs `subdomains`. The other rules
-    treat every cell of a job with subdomains as they would a class, cells without a row
-    included.
-    """
-
-
 class SamplerSpec(Part):
     """How latents are drawn from the trained flow."""
 
@@ -626,62 +970,6 @@ class DecoderSpec(Part):
     """A learned embedding of the class beside the code. Without it labels act through the
     auxiliary classifier and through pairs of one class alone (implicit conditioning).
     """
-
-
-class ImageClassifierSpec(Part):
-    """A classifier on images and how it is trained."""
-
-    network: Annotated[
-        str, Field(pattern="^(resnet-(8|14|20|32|44|56)|wrn-(10|16|22|28|40)-\\d{1,2})$")
-    ] = "resnet-8"
-    """A residual network for small images, trained from scratch: `resnet-DEPTH` (He et al. 2016,
-    section 4.2) or `wrn-DEPTH-WIDENING` (Zagoruyko & Komodakis 2016). Images of 64 pixels and
-    more are halved by further strides at its stem.
-    """
-
-    width: Annotated[int, Field(ge=4, le=256)] = 24
-    """Channels of the first block of a `resnet`; a `wrn` begins with 16 times its widening."""
-
-    backbone: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """A transformers image model by the name that `GET /v1/methods` lists, fine-tuned in place
-    of `network` with a new linear head.
-    """
-
-    steps: Annotated[int, Field(ge=1, le=1000000)] = 1500
-    """Optimiser steps; the same for every arm of a comparison."""
-
-    batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
-    """Images a step, real and synthetic together."""
-
-    learning_rate: Annotated[float, Field(le=10, gt=0)] | None = None
-    """Peak rate, with cosine decay to zero; by default 0.1 with SGD (Nesterov momentum 0.9) for
-    a `network`, 1e-4 with AdamW for a `backbone`, whose new head learns at ten times that.
-    """
-
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.005
-    """L2 penalty of SGD, or decoupled decay of AdamW."""
-
-    crop: Annotated[float, Field(ge=0, le=0.5)] = 0.125
-    """Random shifts of up to this share of the side, edges mirrored, on real and synthetic
-    alike.
-    """
-
-    flip: bool = True
-    """Random mirroring left to right. Switch it off where that changes what an image means:
-    digits.
-    """
-
-    augmentation: Literal["none", "cutout", "randaugment"] = "none"
-    """On top of both: Cutout (DeVries & Taylor 2017) or RandAugment (Cubuk et al. 2020)."""
-
-    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """α of mixup (Zhang et al. 2018) on each batch, real and synthetic together; 0 is none."""
-
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the forward pass in training; `auto` is bfloat16 on CUDA and on processors with AMX."""
-
-    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
-    """Steps between checkpoints: the most work that a lost worker can cost."""
 
 
 class ImageOutputSpec(Part):
