@@ -23,6 +23,7 @@ from app.api import (
     openapi,
     problems,
     reference,
+    reviews,
     uploads,
 )
 from app.api.authentication import Authenticator
@@ -100,6 +101,7 @@ def _routers() -> tuple[APIRouter, ...]:
         jobs.router,
         events.router,
         artifacts.router,
+        reviews.router,
         model_routes("generator", lambda tx: tx.generators),
         model_routes("classifier", lambda tx: tx.classifiers),
         methods.router,

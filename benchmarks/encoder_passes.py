@@ -13,8 +13,9 @@ from torch import nn
 
 from benchmarks.face import Face
 from benchmarks.raw_images import RawImages, Vectors
-from models.encoders.catalogue import CONFIG, FOLDERS_VARIABLE, Found, find
+from models.encoders.catalogue import Found, find
 from models.encoders.family import Resolved
+from models.encoders.folder import CONFIG, FOLDERS_VARIABLE
 from models.encoders.loading import load, tower_for
 from models.encoders.pooling import pooled_output, pooled_states, resolve
 from models.encoders.prepare import Preparation, preparation_for

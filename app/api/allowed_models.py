@@ -6,13 +6,31 @@ from pathlib import Path
 
 from app.api.schemas.method import ModelInfo
 from app.domain.problems import Invalid
-from app.domain.specs import EmbedSpec, GlicoSpec, RequestedSpec
+from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, RequestedSpec
 from app.settings import Settings
+from models.alia import allowed as alia
+from models.alia.spec import CAPTIONER, EDITORS, IMAGE_TEXT, LANGUAGE_MODEL, EditorName
 from models.encoders.allowed import ALLOWED, PACKAGED, Allowed
 from models.gelda.spec import GeldaSpec
 from models.semantics.spec import DescriptionVectors, NameVectors
 
 _OF_ITS_FOLDER = "as in its folder"
+
+_BACKBONE = "backbone of a classifier"
+_ROLES: dict[alia.Role, str] = {
+    "captioner": "captioner",
+    "language": "language model",
+    "image_text": "image-text model",
+    "editor": "editor",
+}
+_MARKERS = ("config.json", "model_index.json")
+"""What a folder has that is a model of transformers, or a pipeline of diffusers."""
+
+_DEFAULTS = {
+    CAPTIONER: ["captions.model"],
+    LANGUAGE_MODEL: ["summarise.model"],
+    IMAGE_TEXT: ["filters.semantic.model"],
+}
 
 
 def encoders(settings: Settings) -> list[ModelInfo]:
@@ -43,10 +61,50 @@ def image_models(settings: Settings) -> list[ModelInfo]:
     ]
 
 
-def _own(settings: Settings) -> set[str]:
-    """Return the names of the operator's folders."""
-    folders = filter(None, settings.models.split(os.pathsep))
-    return {path.parent.name for folder in folders for path in Path(folder).glob("*/config.json")}
+def editing_models(settings: Settings) -> list[ModelInfo]:
+    """Return what an `alia` spec may name, its defaults first, with licence and memory."""
+    own = _own(settings, *_MARKERS)
+    hub = sorted(alia.ALLOWED.values(), key=lambda one: not _default_of(one))
+    backbones = [one for one in image_models(settings) if one.id not in {*own, *alia.ALLOWED}]
+    return [
+        *(_of_alia(one) for one in hub if one.id not in own),
+        *(
+            ModelInfo(id=name, role="the operator's own", licence=_OF_ITS_FOLDER)
+            for name in sorted(own)
+        ),
+        *(one.model_copy(update={"role": f"{_BACKBONE}, from the hub"}) for one in backbones),
+    ]
+
+
+def _of_alia(model: alia.Allowed) -> ModelInfo:
+    role = _ROLES[model.role]
+    if model.editors:
+        role = f"{role}: {', '.join(model.editors)}"
+    if model.id in ALLOWED:
+        role = f"{role}, {_BACKBONE}"
+    return ModelInfo(
+        id=model.id,
+        role=f"{role}, from the hub",
+        licence=model.licence,
+        memory_megabytes=model.memory_megabytes,
+        default_of=_default_of(model),
+    )
+
+
+def _default_of(model: alia.Allowed) -> tuple[str, ...]:
+    editors = (f"edit.model of {editor}" for editor, name in EDITORS.items() if name == model.id)
+    return (*_DEFAULTS.get(model.id, ()), *editors)
+
+
+def _own(settings: Settings, *markers: str) -> set[str]:
+    """Return the names of the operator's folders that have one of the files ``markers``."""
+    folders = [Path(one) for one in filter(None, settings.models.split(os.pathsep))]
+    return {
+        path.parent.name
+        for folder in folders
+        for marker in markers or _MARKERS[:1]
+        for path in folder.glob(f"*/{marker}")
+    }
 
 
 def _role(model: Allowed) -> str:
@@ -92,3 +150,28 @@ def _named(settings: Settings, spec: RequestedSpec) -> Iterator[tuple[str, str, 
             yield "classifier.backbone", backbone, allowed
         if perceptual is not None:
             yield "reconstruction.perceptual", perceptual, allowed
+    if isinstance(spec, AliaSpec):
+        yield from _named_by_alia(settings, spec)
+
+
+def _named_by_alia(settings: Settings, spec: AliaSpec) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the models that a job of this spec would load, and no other that the spec may name."""
+    own = sorted(_own(settings, *_MARKERS))
+
+    def of(role: alia.Role, editor: EditorName | None = None) -> list[str]:
+        listed = [one for one in alia.ALLOWED.values() if one.role == role]
+        return [*own, *(one.id for one in listed if editor is None or editor in one.editors)]
+
+    if spec.descriptions is None:
+        yield "captions.model", spec.captions.model, of("captioner")
+        if spec.summarise.model is not None:
+            yield "summarise.model", spec.summarise.model, of("language")
+    yield "edit.model", spec.editor_model, of("editor", spec.edit.editor)
+    if spec.text_to_image is not None:
+        yield "text_to_image", spec.text_to_image, of("editor", "txt2img")
+    semantic = spec.filters.semantic
+    if spec.avoid_own or semantic.switch != "off":
+        yield "filters.semantic.model", semantic.model, of("image_text")
+    if spec.classifier.backbone is not None:
+        allowed = [one.id for one in image_models(settings)]
+        yield "classifier.backbone", spec.classifier.backbone, allowed

@@ -5,38 +5,40 @@ from typing import Any
 
 from app.api.known_rows import trainable
 from app.domain.problems import Invalid
-from app.domain.specs import EmbedSpec, GlicoSpec, Method, SampleSpec
+from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, Method, SampleSpec
+from models.alia import descriptions
 from models.classifiers.spec import ClassifierSpec
+from models.errors import InputProblem
 from models.gelda.spec import GeldaSpec, OutputSpec
 from models.glico.spec import ImageOutputSpec
 from models.semantics.spec import DescriptionVectors, LearnedVectors
 
-OnDataset = GeldaSpec | GlicoSpec | ClassifierSpec | EmbedSpec
+OnDataset = AliaSpec | GeldaSpec | GlicoSpec | ClassifierSpec | EmbedSpec
 """Specs that name a dataset."""
 
 
-def check_modality(spec: OnDataset, modality: str) -> None:
+def check_modality(spec: OnDataset, modality: str, param: str) -> None:
     """Refuse a dataset whose rows are not what the spec works on.
 
     Raises:
-        Invalid: ``input_unsuitable``.
+        Invalid: ``input_unsuitable``, with the field that names the dataset.
     """
     wrong = _wrong_rows(spec, modality)
     if wrong is not None:
-        raise Invalid(wrong, code="input_unsuitable", param="spec.dataset")
+        raise Invalid(wrong, code="input_unsuitable", param=param)
 
 
 def _wrong_rows(spec: OnDataset, modality: str) -> str | None:
     embedded = modality == "embedding"
     match spec:
-        case GlicoSpec() if embedded:
-            return "Its rows are embeddings, and glico learns from images: a gelda job takes them."
-        case GlicoSpec() if modality != "image":
+        case AliaSpec() | GlicoSpec() if embedded:
+            return f"Its rows are embeddings, and {_on_images(spec)}: a gelda job takes them."
+        case AliaSpec() | GlicoSpec() if modality != "image":
             return (
-                f"Its rows are {modality}, and glico learns from images: a gelda job takes {modality} "
+                f"Its rows are {modality}, and {_on_images(spec)}: a gelda job takes {modality} "
                 "with an `encoder`."
             )
-        case GlicoSpec():
+        case AliaSpec() | GlicoSpec():
             return None
         case EmbedSpec() | GeldaSpec() if spec.encoder is not None:
             told = "Its rows are embeddings already, which no encoder reads: leave `encoder` out."
@@ -50,16 +52,25 @@ def _wrong_rows(spec: OnDataset, modality: str) -> str | None:
             )
 
 
+def _on_images(spec: AliaSpec | GlicoSpec) -> str:
+    return "alia edits images" if isinstance(spec, AliaSpec) else "glico learns from images"
+
+
 def check_fit(
-    spec: GeldaSpec | GlicoSpec, manifest: Mapping[str, Any], stats: Mapping[str, Any]
+    spec: AliaSpec | GeldaSpec | GlicoSpec, manifest: Mapping[str, Any], stats: Mapping[str, Any]
 ) -> None:
     """Refuse a spec that could only fail on this dataset.
 
     Raises:
         Invalid: ``no_subdomains``; ``class_without_rows``; ``description_missing``,
-            ``unknown_class`` or ``unknown_subdomain`` of a description; ``too_few_images``.
+            ``unknown_class`` or ``unknown_subdomain`` of a description; ``too_few_images``;
+            ``single_class``; ``bad_description`` of an edit.
     """
     counts = trainable(manifest, stats)
+    if isinstance(spec, AliaSpec):
+        _check_sources(counts)
+        _check_domains(spec, manifest)
+        return
     if isinstance(spec, GlicoSpec):
         _check_images(counts)
         return
@@ -115,6 +126,35 @@ def _check_images(counts: Mapping[str, int]) -> None:
             code="too_few_images",
             param="spec.dataset",
         )
+
+
+def _check_sources(counts: Mapping[str, int]) -> None:
+    """Refuse a dataset of which nothing can be edited, or no classifier be trained."""
+    seen = [name for name, count in counts.items() if count]
+    if not seen:
+        raise Invalid(
+            "An edit is made of an image that may be trained on; found none.",
+            code="too_few_images",
+            param="spec.dataset",
+        )
+    if len(seen) == 1:
+        raise Invalid(
+            "A classifier tells two classes or more apart; of the images that may be trained on, all "
+            f"are of {seen[0]!r}.",
+            code="single_class",
+            param="spec.dataset",
+        )
+
+
+def _check_domains(spec: AliaSpec, manifest: Mapping[str, Any]) -> None:
+    """Refuse descriptions that images cannot be edited into, such as one with a class written out."""
+    prefix = spec.summarise.prefix
+    try:
+        descriptions.check(
+            spec.descriptions or (), list(manifest["class_counts"]), "spec.descriptions", prefix
+        )
+    except InputProblem as problem:
+        raise Invalid(problem.detail, code=problem.code, param=problem.param) from problem
 
 
 def _check_descriptions(spec: GeldaSpec, manifest: Mapping[str, Any]) -> None:

@@ -47,6 +47,11 @@ def of_images(manifest: Mapping[str, Any], stats: Mapping[str, Any]) -> KnownRow
     return KnownRows(manifest["class_counts"], barren=_lonely(trainable(manifest, stats)))
 
 
+def of_sources(manifest: Mapping[str, Any], stats: Mapping[str, Any]) -> KnownRows:
+    """Return what ingest counted, for a job that edits images, each by itself."""
+    return KnownRows(manifest["class_counts"], barren=_below(1, trainable(manifest, stats)))
+
+
 def trainable(manifest: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, int]:
     """Return the labelled rows a class that may be trained on: in split `train`, or in none."""
     by_split: Mapping[str, Counts] | None = stats.get("class_counts_by_split")
@@ -59,7 +64,11 @@ def trainable(manifest: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str
 
 
 def _lonely(counts: Counts) -> frozenset[str]:
-    return frozenset(name for name, count in counts.items() if count < _FEWEST_IMAGES)
+    return _below(_FEWEST_IMAGES, counts)
+
+
+def _below(fewest: int, counts: Counts) -> frozenset[str]:
+    return frozenset(name for name, count in counts.items() if count < fewest)
 
 
 def of_generator(config: Mapping[str, Any]) -> KnownRows:

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from app.api.allowed_models import encoders, image_models
+from app.api.allowed_models import editing_models, encoders, image_models
 from app.api.callers import AnyCaller
 from app.api.route import ApiRoute
 from app.api.schemas.method import Methods, MethodView
-from app.domain.specs import EmbedSpec, GlicoSpec, SampleSpec
+from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, SampleSpec
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
 
@@ -39,6 +39,21 @@ _METHODS = (
         gives=["generator", "synthetic images", "classifier", "report"],
         models=[],
         spec_schema=GlicoSpec.model_json_schema(),
+    ),
+    MethodView(
+        kind="alia",
+        title="Edits of images into other domains",
+        description=(
+            "Captions a dataset's images, describes the domains that they show, edits images into those"
+            " domains with a frozen diffusion model, filters the edits and trains a classifier with them"
+            " (Dunlap et al. 2023, Diversify Your Vision Datasets with Automatic Diffusion-Based"
+            " Augmentation)."
+        ),
+        modalities=["image"],
+        takes=["dataset"],
+        gives=["descriptions", "edited images", "classifier", "report"],
+        models=[],
+        spec_schema=AliaSpec.model_json_schema(),
     ),
     MethodView(
         kind="embed",
@@ -79,7 +94,10 @@ _ENCODING = frozenset({"embed", "gelda"})
 def list_methods(caller: AnyCaller) -> Methods:
     """List the kinds of job, what each spec may say, and the models it may name."""
     settings = caller.services.settings
-    models = dict.fromkeys(_ENCODING, encoders(settings)) | {"glico": image_models(settings)}
+    models = dict.fromkeys(_ENCODING, encoders(settings)) | {
+        "alia": editing_models(settings),
+        "glico": image_models(settings),
+    }
     return Methods(
         data=[
             method.model_copy(update={"models": models.get(method.kind, [])}) for method in _METHODS

@@ -1,12 +1,12 @@
 """What a job would do: its stages, and how many rows of each class, or cell, it would make."""
 
 from app.api.fitting import check_fit, check_generator
-from app.api.known_rows import KnownRows, of_dataset, of_generator, of_images
+from app.api.known_rows import KnownRows, of_dataset, of_generator, of_images, of_sources
 from app.api.makers import method_of, named_generator
 from app.api.schemas.job import JobPlan, StageView
 from app.domain.jobs import stages_of
 from app.domain.problems import Invalid
-from app.domain.specs import EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
+from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec
 from models.gelda.spec import GeldaSpec
@@ -41,7 +41,7 @@ def plan_of(tx: Transaction, tenant_id: str, spec: RequestedSpec) -> JobPlan:
 
 
 def _known(
-    tx: Transaction, tenant_id: str, spec: GeldaSpec | GlicoSpec | SampleSpec
+    tx: Transaction, tenant_id: str, spec: AliaSpec | GeldaSpec | GlicoSpec | SampleSpec
 ) -> KnownRows | None:
     """Return what is known of the rows that the plan counts; None while they are being made."""
     if isinstance(spec, SampleSpec):
@@ -53,6 +53,8 @@ def _known(
         return None
     manifest, stats = dataset.manifest, dataset.stats or {}
     check_fit(spec, manifest, stats)
+    if isinstance(spec, AliaSpec):
+        return of_sources(manifest, stats)
     if isinstance(spec, GlicoSpec):
         return of_images(manifest, stats)
     return of_dataset(manifest, conditioned=spec.subdomains is not None)

@@ -31,7 +31,7 @@ _ID_PATTERN = re.compile(r"\^\(?([a-z|]+)\)?_\[0-9a-f\]\{32\}\$")
 # Pydantic's locations name the chosen member of a union; the caller's JSON has no such level.
 _TAGS = {
     "body": ("embedding", "raw"),
-    "spec": ("gelda", "glico", "sample", "classifier", "embed"),
+    "spec": ("alia", "gelda", "glico", "sample", "classifier", "embed"),
     "output": ("npz", "parquet", "safetensors", "imagefolder"),
     "classes": ("learned", "one_hot", "names", "descriptions", "upload"),
     "subdomains": ("learned", "one_hot", "names", "descriptions", "upload", "means"),

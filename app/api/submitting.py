@@ -13,7 +13,7 @@ from app.domain.ids import new_id
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, NewJob
 from app.domain.problems import Invalid
 from app.domain.records import DatasetState, UploadState
-from app.domain.specs import EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
+from app.domain.specs import AliaSpec, EmbedSpec, GlicoSpec, RequestedSpec, SampleSpec
 from app.store.database import Transaction
 from models.classifiers.spec import ClassifierSpec, HeadSpec
 from models.gelda.spec import GeldaSpec
@@ -22,7 +22,7 @@ from models.semantics.spec import UploadedVectors
 RETRY_AFTER = "1"  # seconds; a job takes longer, but its first look is cheap
 _MAKE_GENERATORS = frozenset({"gelda", "glico"})
 _MAKE_ROWS = frozenset({"gelda", "glico", "sample"})
-_JUDGE_THEMSELVES = frozenset({"gelda", "glico"})
+_JUDGE_THEMSELVES = frozenset({"alia", "gelda", "glico"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class Inputs:
         match spec:
             case EmbedSpec() | GlicoSpec():
                 yield self._dataset(spec)
+            case AliaSpec():
+                yield self._dataset(spec)
+                if spec.extra is not None:
+                    yield self._extra(spec, spec.extra)
             case GeldaSpec():
                 yield self._dataset(spec)
                 for field, source in (("classes", spec.classes), ("subdomains", spec.subdomains)):
@@ -58,16 +62,27 @@ class Inputs:
                     yield self._latents(job_id, "spec.mix")
                 yield from self._head(spec.head, "spec.head")
 
+    def _extra(self, spec: AliaSpec, extra: str) -> InputView:
+        if extra == spec.dataset:
+            raise Invalid(
+                "It is the dataset itself; further real images are needed, which are not in it.",
+                code="input_unsuitable",
+                param="spec.extra",
+            )
+        return self._rows(spec, extra, "spec.extra")
+
     def _dataset(self, spec: OnDataset) -> InputView:
-        param = "spec.dataset"
-        dataset = self.tx.datasets.get(self.tenant_id, spec.dataset)
+        return self._rows(spec, spec.dataset, "spec.dataset")
+
+    def _rows(self, spec: OnDataset, named: str, param: str) -> InputView:
+        dataset = self.tx.datasets.get(self.tenant_id, named)
         if dataset is None:
             raise _not_found("dataset", param)
-        check_modality(spec, dataset.modality)
+        check_modality(spec, dataset.modality, param)
         if dataset.state is DatasetState.FAILED:
             raise _ended("dataset", dataset.state, dataset.error, param)
         maker = dataset.job_id if dataset.state is DatasetState.PROCESSING else None
-        return InputView(id=spec.dataset, param=param, state=dataset.state, job_id=maker)
+        return InputView(id=named, param=param, state=dataset.state, job_id=maker)
 
     def _head(self, head: HeadSpec, param: str) -> Iterator[InputView]:
         if head.initial is not None:
@@ -104,6 +119,13 @@ class Inputs:
         job = self.tx.jobs.get(self.tenant_id, job_id)
         if job is None:
             raise _not_found("job", param)
+        if job.kind == "alia":
+            raise Invalid(
+                "An alia job edits images: it makes no generator to draw from, and no latents to mix in; "
+                "it trains a classifier with its edits itself.",
+                code="input_unsuitable",
+                param=param,
+            )
         if job.kind not in kinds:
             raise Invalid(
                 f"A job of kind {job.kind} does not make what is needed here;"
@@ -152,7 +174,7 @@ def release_condition(request: JobRequest) -> dict[str, object] | None:
         return None
     kind = request.spec.kind
     if kind not in _JUDGE_THEMSELVES:
-        raise _unmeasured(f"A job of kind {kind} measures nothing of it; gelda and glico do.")
+        raise _unmeasured(f"A job of kind {kind} measures nothing of it; alia, gelda and glico do.")
     if not request.evaluate.enabled:
         raise _unmeasured("It is judged by what evaluate measures, which is switched off.")
     return dict(request.release_if.conditions)

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from app.domain.reviews import Awaited
+
 
 class JobState(StrEnum):
     QUEUED = "queued"
@@ -161,6 +163,7 @@ class Job:
 
     Attributes:
         unserved_class: the class of tasks of it that could be claimed now, if no live worker serves it.
+        awaiting: what a person is awaited for, while one is; its deadline stands still meanwhile.
     """
 
     id: str
@@ -189,6 +192,7 @@ class Job:
     queue_position: int | None = None
     unserved_class: str | None = None
     release_if: dict[str, Any] | None = None
+    awaiting: Awaited | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.domain.reviews import Awaited, ReviewItem, nothing_said
+
 
 class TaskState(StrEnum):
     BLOCKED = "blocked"
@@ -42,6 +44,7 @@ class Claim:
         earlier: results of the job's finished tasks, by stage code, in shard order.
         inputs: what the spec's ids stand for: ``{"dataset": manifest, "generator": …, "mix": […]}``.
         release_if: what must hold for the job's rows and models to be handed out.
+        review: what a person has said so far: ``{"descriptions", "accepted", "rejected"}``, see `nothing_said`.
     """
 
     lease: Lease
@@ -60,6 +63,7 @@ class Claim:
     inputs: dict[str, Any]
     seconds_left: float | None
     release_if: dict[str, Any] | None = None
+    review: dict[str, Any] = field(default_factory=nothing_said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,9 @@ class Effects:
         dataset: manifest and statistics of the dataset that an `ingest` job makes.
         summary: merged into ``job.result``.
         withheld: why the job hands out nothing more; it ends as failed, with the artifacts it has.
+        pause: what a person is awaited for. Once the last task of this stage has ended, the next stage
+            waits until the job is resumed.
+        review: what the person is shown, beside what is shown already.
     """
 
     result: dict[str, Any] = field(default_factory=dict)
@@ -123,3 +130,5 @@ class Effects:
     counts: dict[str, int] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     withheld: str | None = None
+    pause: Awaited | None = None
+    review: tuple[ReviewItem, ...] = ()

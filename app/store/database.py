@@ -26,6 +26,7 @@ from app.store.jobs import Jobs
 from app.store.keys import Keys
 from app.store.migrate import migrate
 from app.store.register import Register
+from app.store.reviews import Reviews
 from app.store.roles import Roles
 from app.store.tasks import Tasks
 from app.store.tenants import Tenants
@@ -53,6 +54,7 @@ class Transaction(Work):
         self.tasks = Tasks(self)
         self.events = Events(self)
         self.artifacts = Artifacts(self)
+        self.reviews = Reviews(self)
         self.generators = Generators(self)
         self.classifiers = Classifiers(self)
         self.idempotency = Idempotency(self)

@@ -71,8 +71,19 @@ def move(work: Work, job: LockedJob, *path: JobState, **values: Any) -> None:
     met = work.run(changed.values(state=job.state, version=jobs.c.version + 1, **values))
     assert met == 1, "the job's row was not locked"
     if job.state is not JobState.FINALIZING:  # the stage that publishes has an event of its own
-        error = values.get("error")
-        Events(work).append(job.id, f"job.{job.state}", {"error": error} if error else {})
+        told = {name: values[name] for name in ("awaiting", "error") if values.get(name)}
+        Events(work).append(job.id, f"job.{job.state}", told)
+
+
+def go_on(work: Work, job: LockedJob, after: int) -> None:
+    """Make the first stage with tasks behind this place claimable, or end the job where there is none."""
+    for following in range(after + 1, len(job.pipeline)):
+        if queue_stage(work, job.id, job.row["kind"], following):
+            if following == len(job.pipeline) - 1:
+                move(work, job, JobState.FINALIZING)
+            return
+    failed = work.scalar(select(jobs.c.counts).where(jobs.c.id == job.id)).get("failed", 0)
+    end_job(work, job, JobState.PARTIALLY_SUCCEEDED if failed else JobState.SUCCEEDED)
 
 
 def end_job(work: Work, job: LockedJob, state: JobState, problem: Problem | None = None) -> None:

@@ -32,6 +32,13 @@ def resolve(work: Work, tenant_id: str, kind: str, spec: dict[str, Any]) -> dict
                 for name, upload_id in _gelda_uploads(spec).items()
             }
             return {"dataset": _manifest(work, tenant_id, spec["dataset"]), **files}
+        case "alia":
+            named = {name: spec.get(name) for name in ("dataset", "extra")}
+            return {
+                name: _manifest(work, tenant_id, one)
+                for name, one in named.items()
+                if one is not None
+            }
         case "embed" | "glico":
             return {"dataset": _manifest(work, tenant_id, spec["dataset"])}
         case "sample":

@@ -61,6 +61,7 @@ def _view(
         counts=row["counts"],
         usage={"cpu_seconds": row["cpu_seconds"], "gpu_seconds": row["gpu_seconds"]},
         unserved_class=unserved,
+        awaiting=row["awaiting"] if row["state"] == JobState.AWAITING_REVIEW else None,
     )
 
 

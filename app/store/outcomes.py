@@ -10,12 +10,13 @@ from app.domain.problems import JobFailure, Problem
 from app.domain.tasks import Effects, NewTask, TaskState
 from app.store.artifacts import Artifacts
 from app.store.datasets import Datasets
-from app.store.endings import LockedJob, charge, end_job, move
+from app.store.endings import LockedJob, charge, end_job, go_on
 from app.store.events import Events
 from app.store.generators import Classifiers, Generators
 from app.store.leases import Held, drop, update_held
 from app.store.register import Register
-from app.store.stages import insert_task, queue_stage
+from app.store.reviews import Reviews, ask_for_pause, pause_if_asked
+from app.store.stages import insert_task
 from app.store.tables import jobs, tasks
 from app.store.work import Work
 
@@ -44,6 +45,8 @@ def succeed(work: Work, held: Held, effects: Effects) -> bool:
         end_job(work, job, JobState.FAILED, JobFailure.not_released(effects.withheld))
         return True
     _plan(work, job, task["stage"], effects.plan)
+    if effects.pause is not None:
+        ask_for_pause(work, job, task["stage_index"], effects.pause)
     _advance(work, job, task["stage_index"])
     return True
 
@@ -69,8 +72,8 @@ def _publish(work: Work, job: LockedJob, effects: Effects) -> None:
     if effects.dataset:
         manifest, stats = effects.dataset["manifest"], effects.dataset.get("stats") or {}
         made["dataset"] = Datasets(work).mark_ready(job.id, manifest, stats)
-    for sha256, size in _stored(effects):
-        Register(work).add(job.tenant_id, sha256, size)
+    Reviews(work).add(job.id, effects.review)
+    Register(work).add_all(job.tenant_id, dict(_stored(effects)))
     if not (made or effects.summary or effects.counts):
         return
     # Read anew: another shard may have written since the row was first seen, under its own lock.
@@ -87,6 +90,10 @@ def _stored(effects: Effects) -> Iterator[tuple[str, int]]:
     """The blobs that effects refer to, with their sizes."""
     for artifact in effects.artifacts:
         yield artifact.sha256, artifact.bytes
+    for item in effects.review:
+        for picture in (item.before, item.after):
+            if picture is not None:
+                yield picture.sha256, picture.bytes
     described = [
         *(model.files.values() for model in (effects.generator, effects.classifier) if model)
     ]
@@ -117,7 +124,7 @@ def _plan(work: Work, job: LockedJob, planner: str, plan: tuple[NewTask, ...]) -
 
 
 def _advance(work: Work, job: LockedJob, index: int) -> None:
-    """Go on to the next stage that has tasks, or end the job, once no task of this stage is left.
+    """Go on to the next stage, wait for a person, or end the job, once no task of this stage is left.
 
     Of shards that end at once the later one comes here only after the earlier one's commit, because the
     job's row is locked: exactly one of them sees none left.
@@ -136,13 +143,8 @@ def _advance(work: Work, job: LockedJob, index: int) -> None:
         return
     code = job.pipeline[index].code
     Events(work).append(job.id, "job.step", {"step": code, "phase": "ended"})
-    for following in range(index + 1, len(job.pipeline)):
-        if queue_stage(work, job.id, job.row["kind"], following):
-            if following == len(job.pipeline) - 1:
-                move(work, job, JobState.FINALIZING)
-            return
-    failed = work.scalar(select(jobs.c.counts).where(jobs.c.id == job.id)).get("failed", 0)
-    end_job(work, job, JobState.PARTIALLY_SUCCEEDED if failed else JobState.SUCCEEDED)
+    if not pause_if_asked(work, job):
+        go_on(work, job, index)
 
 
 def _shards(work: Work, job: LockedJob, index: int) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The register of blobs: what each tenant has stored."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import func, select
 
 from app.store.tables import blobs
-from app.store.work import Work
+from app.store.work import Work, in_statements
 
 
 class Register:
@@ -15,6 +17,17 @@ class Register:
         self._work.insert_unless_there(
             blobs, tenant_id=tenant_id, sha256=sha256, bytes=size, created_at=self._work.now()
         )
+
+    def add_all(self, tenant_id: str, sizes: Mapping[str, int]) -> None:
+        """Note many blobs by sha-256, each with its size in bytes."""
+        # Always in this order: transactions that note the same blobs wait for each other, never in a circle.
+        for some in in_statements(sorted(sizes.items())):
+            now = self._work.now()
+            rows = [
+                {"tenant_id": tenant_id, "sha256": sha256, "bytes": size, "created_at": now}
+                for sha256, size in some
+            ]
+            self._work.insert_missing(blobs, rows)
 
     def stored_bytes(self, tenant_id: str) -> int:
         """Return how many bytes a tenant's blobs have together."""

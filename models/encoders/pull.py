@@ -3,16 +3,17 @@
 import re
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from models.encoders.allowed import ALLOWED
-from models.encoders.catalogue import CONFIG, Found, available, find
+from models.encoders.catalogue import Found, available, find
+from models.encoders.folder import CONFIG
 from models.encoders.hub import record, recorded, store_of
 from models.errors import InputProblem, first_line
 
@@ -56,14 +57,44 @@ def pull(
     """
     if model not in ALLOWED or model in available():
         return find(model, "model")
+    fetch(
+        model,
+        ALLOWED[model].revision,
+        lambda names, _commit: one_model(model, names, WANTED),
+        on_progress,
+        endpoint,
+    )
+    return find(model, "model")
+
+
+def fetch(
+    model: str,
+    revision: str | None,
+    choose: Callable[[Sequence[str], str], Collection[str]],
+    on_progress: OnProgress,
+    endpoint: str | None,
+) -> None:
+    """Fetch files of ``model`` into the Hugging Face cache, and write down which commit they are of.
+
+    Args:
+        model: an id of a list of ours.
+        revision: the commit; None: the one that was pulled before, or else what `main` is now.
+        choose: given the names of all files and the commit, returns those to fetch.
+        on_progress: told bytes that are there and bytes in all.
+        endpoint: address of the hub; None: the usual.
+
+    Raises:
+        InputProblem: ``not_enough_disk`` or ``model_download_failed``, and what ``choose`` raises.
+    """
     disable_progress_bars()
     try:
         info = HfApi(endpoint=endpoint).model_info(
-            model, revision=ALLOWED[model].revision or recorded(model), files_metadata=True
+            model, revision=revision or recorded(model), files_metadata=True
         )
-        sizes = {file.rfilename: file.size or 0 for file in _wanted(model, info.siblings or [])}
-        _check_disk(model, sum(sizes.values()))
         commit = str(info.sha)
+        there = {file.rfilename: file.size or 0 for file in info.siblings or []}
+        sizes = {name: there[name] for name in choose(list(there), commit)}
+        _check_disk(model, sum(sizes.values()))
         _download(model, commit, sizes, on_progress, endpoint)
     except FAILURES as error:
         raise InputProblem(
@@ -72,25 +103,37 @@ def pull(
             "model",
         ) from error
     record(model, commit)
-    return find(model, "model")
 
 
-def _wanted(model: str, files: Sequence[Any]) -> list[Any]:
-    """Return the files to fetch; of weights, those in one piece if there are."""
-    wanted = [file for file in files if WANTED.fullmatch(file.rfilename)]
-    names = {file.rfilename for file in wanted}
-    if "model.safetensors" in names:
-        wanted = [file for file in wanted if "-of-" not in file.rfilename]
-    elif not any(name.endswith(".safetensors") for name in names):
-        raise InputProblem(
-            "model_without_safetensors",
-            f"The hub has no weights of {model!r} as safetensors, and other formats can run code: "
-            f"convert them and put the folder into CULTIVAR_MODELS.",
-            "model",
-        )
-    if CONFIG not in names:
+def one_model(model: str, names: Sequence[str], pattern: re.Pattern[str]) -> list[str]:
+    """Return the files of a model of transformers to fetch; of weights, those in one piece if there are.
+
+    Raises:
+        InputProblem: ``model_without_safetensors`` or ``model_incomplete``.
+    """
+    wanted = whole_weights([name for name in names if pattern.fullmatch(name)])
+    if not any(name.endswith(".safetensors") for name in wanted):
+        raise without_safetensors(model, "")
+    if CONFIG not in wanted:
         raise InputProblem("model_incomplete", f"The hub has no {CONFIG} of {model!r}.", "model")
     return wanted
+
+
+def whole_weights(names: Sequence[str]) -> list[str]:
+    """Return the names without weights in shards, where the weights are there in one piece too."""
+    whole = any(name.endswith(".safetensors") and "-of-" not in name for name in names)
+    return [name for name in names if not (whole and "-of-" in name)]
+
+
+def without_safetensors(model: str, part: str) -> InputProblem:
+    """Return what is said of a model, or a part of it, whose weights could run code when they are read."""
+    of = f"the part {part!r} of " if part else ""
+    return InputProblem(
+        "model_without_safetensors",
+        f"The hub has no weights of {of}{model!r} as safetensors, and other formats can run code: "
+        "convert them and put the folder into CULTIVAR_MODELS.",
+        "model",
+    )
 
 
 def _check_disk(model: str, size: int) -> None:

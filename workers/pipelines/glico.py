@@ -6,7 +6,7 @@ from app.domain.tasks import Effects, NewModel, NewTask
 from models.evaluation.image_settings import ImageChoice, ImageTrial
 from models.glico.spec import GlicoSpec
 from workers.pipelines.glico_arms import arms_of, first_setting
-from workers.pipelines.glico_training import ImageJob, planned_images
+from workers.pipelines.glico_training import GlicoJob, planned_images
 from workers.pipelines.image_results import Images, publish_images
 from workers.pipelines.image_shards import draw_images, load_image_generator, planned_shards
 from workers.pipelines.manifest import kept_artifacts
@@ -15,7 +15,7 @@ from workers.task import TaskRun
 
 def choose(task: TaskRun) -> Effects:
     """Take each arm's setting that is best on `val`; plan the classifiers and the drawing."""
-    job = ImageJob(task)
+    job = GlicoJob(task)
     seeds = job.evaluate.seeds if job.evaluate.enabled else 1
     choice = _chosen(job)
     classifiers = [
@@ -37,7 +37,7 @@ def choose(task: TaskRun) -> Effects:
     )
 
 
-def _chosen(job: ImageJob) -> ImageChoice:
+def _chosen(job: GlicoJob) -> ImageChoice:
     names = ("arm", "setting", "score", "value")
     trials = [
         ImageTrial(**{name: found[name] for name in names})

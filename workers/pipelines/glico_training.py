@@ -1,8 +1,6 @@
 """GLICO's stages before there are classifiers: the images are read and parted, the generator is trained."""
 
 import time
-from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +9,23 @@ import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewTask
 from models.errors import InputProblem
+from models.evaluation.arms import GLICO
 from models.evaluation.spec import EvaluateSpec
-from models.evaluation.splits import TRAIN, UNASSIGNED
 from models.glico import method
 from models.glico.generator import Generator
 from models.glico.losses import Distance, laplacian
 from models.glico.perceptual import PARAM, load
 from models.glico.spec import GlicoSpec
 from models.images.rows import natural_side
+from models.images.spec import ImageClassifierSpec
 from models.planning.rows import cell_rows
 from models.planning.spec import PlanSpec
-from workers.pipelines.datasets import evaluation_of, manifest_of, part, training_rows
-from workers.pipelines.embedding import at_hand, open_raw
-from workers.pipelines.glico_arms import arms_of, candidates
-from workers.pipelines.image_parts import (
-    PARTS,
-    ImagePart,
-    PartReader,
-    ids_of,
-    open_part,
-    write_rows,
-)
-from workers.pipelines.training import resumed, step_by_step
+from workers.pipelines.datasets import evaluation_of, manifest_of
+from workers.pipelines.embedding import at_hand
+from workers.pipelines.glico_arms import HANDED_OUT, arms_of, candidates
+from workers.pipelines.image_jobs import ImageJob, keep_images, open_images
+from workers.pipelines.image_parts import ids_of, write_rows
+from workers.pipelines.training import resumed, step_by_step, whole_seconds
 from workers.task import TaskRun
 
 ROWS_FILE = "rows.parquet"
@@ -42,42 +35,14 @@ ROWS_FILE = "rows.parquet"
 def prepare(task: TaskRun) -> Effects:
     """Part the rows, read their images once, plan a classifier for each setting to look at."""
     spec, evaluate = GlicoSpec.model_validate(task.claim.spec), evaluation_of(task)
-    manifest = manifest_of(task)
-    if manifest["modality"] != "image":
-        raise InputProblem(
-            "input_unsuitable",
-            f"The dataset's rows are of modality {manifest['modality']}; GLICO learns from images.",
-            "dataset",
-        )
-    data = open_raw(task, manifest)
-    split, too_small = part(data, evaluate, manifest)
-    labelled = np.where(data.y >= 0, split, UNASSIGNED)
-    rows = training_rows(labelled)
-    counts = np.bincount(data.y[rows], minlength=len(data.classes))
-    refuse_without_pairs(counts)
+    opened = open_images(task, GLICO)
+    refuse_without_pairs(opened.counts)
     planned_images(
-        spec.plan, data.classes, counts
+        spec.plan, opened.data.classes, opened.counts
     )  # refuses a plan at fault before all the training
     models = _models_at_hand(task, spec)
-    side = spec.size or natural_side(data)
-    reader = PartReader(task, data, labelled, side)
-    # Without evaluation nobody looks at the dataset's own held-out rows.
-    kept = reader.keep(*(PARTS if evaluate.enabled else ("train",)))
-    path = task.scratch / "split.npy"
-    np.save(path, split, allow_pickle=False)
-    blob = task.keep(path)
-    result = {
-        "parts": kept,
-        "splits": {"sha256": blob.sha256, "bytes": blob.bytes},
-        "side": side,
-        "counts": counts.tolist(),
-        "too_small": too_small,
-        "made": [
-            n for n, code in PARTS.items() if code != TRAIN and not (data.split == code).any()
-        ],
-        "models": models,
-    }
-    return Effects(result=result, plan=_searches(spec, evaluate))
+    result = keep_images(task, opened, spec.size or natural_side(opened.data))
+    return Effects(result=result | {"models": models}, plan=_searches(spec, evaluate))
 
 
 def _searches(spec: GlicoSpec, evaluate: EvaluateSpec) -> tuple[NewTask, ...]:
@@ -133,36 +98,29 @@ def _models_at_hand(task: TaskRun, spec: GlicoSpec) -> list[dict[str, str]]:
     return [{"id": one.id, "role": role, "licence": one.licence} for one, role in found]
 
 
-class ImageJob:
-    """What `prepare` kept, as the later stages need it."""
+class GlicoJob(ImageJob):
+    """An image job, and GLICO's spec."""
+
+    method = GLICO
+    handed_out = HANDED_OUT
 
     def __init__(self, task: TaskRun) -> None:
-        self.task = task
-        self.result: Mapping[str, Any] = task.claim.earlier["prepare"][0]
+        super().__init__(task)
         self.spec = GlicoSpec.model_validate(task.claim.spec)
-        self.evaluate = evaluation_of(task)
-        self.classes: tuple[str, ...] = tuple(task.claim.inputs["dataset"]["classes"])
-        self.side: int = self.result["side"]
-        self.counts: npt.NDArray[np.int64] = np.array(self.result["counts"], dtype=np.int64)
 
-    @cached_property
-    def train(self) -> ImagePart:
-        return self.part("train")
-
-    def part(self, name: str) -> ImagePart:
-        """Return `train`, `val` or `test`."""
-        return open_part(self.task, self.result["parts"][name])
+    @property
+    def classifier(self) -> ImageClassifierSpec:
+        return self.spec.classifier
 
     @property
     def external_weights(self) -> dict[str, Any]:
         """Say whether weights that were trained on other data are allowed, and which had a part."""
-        used = [model["id"] for model in self.result["models"]]
-        return {"allowed": self.spec.reconstruction.external_weights, "used": used}
+        return super().external_weights | {"allowed": self.spec.reconstruction.external_weights}
 
 
 def train(task: TaskRun) -> Effects:
     """Train codes and generator on the training images alone."""
-    job = ImageJob(task)
+    job = GlicoJob(task)
     settings = method.resolve(
         job.spec.reconstruction, n=len(job.train.y), side=job.side, device=task.device
     )
@@ -190,7 +148,7 @@ def train(task: TaskRun) -> Effects:
     )
 
 
-def _trained(job: ImageJob, steps: int, batch: int, resume: Path | None, step: int) -> Generator:
+def _trained(job: GlicoJob, steps: int, batch: int, resume: Path | None, step: int) -> Generator:
     task, (distance, name) = job.task, _distance(job)
     return method.train(
         job.train.x,
@@ -209,15 +167,10 @@ def _trained(job: ImageJob, steps: int, batch: int, resume: Path | None, step: i
     )
 
 
-def _distance(job: ImageJob) -> tuple[Distance, str]:
+def _distance(job: GlicoJob) -> tuple[Distance, str]:
     """Return the reconstruction loss, and what the generator's config calls it."""
     model = job.spec.reconstruction.perceptual
     if model is None:
         return laplacian, "laplacian"
     distance, found = load(model, job.side, job.task.device)
     return distance, f"perceptual:{found.id}"
-
-
-def whole_seconds(seconds: float, steps: int, first: int) -> float:
-    """Return what a whole training takes, of which this attempt began at step `first`."""
-    return round(seconds * steps / max(1, steps - first), 2)

@@ -33,12 +33,14 @@ class ImagePart:
         y: classes, `n`.
         rows: their rows in the dataset, `n`.
         group: groups, `n`; None where the dataset has none.
+        subdomain: subdomains, `n`; None likewise.
     """
 
     x: npt.NDArray[np.uint8]
     y: npt.NDArray[np.int64]
     rows: Rows
     group: npt.NDArray[np.int64] | None = None
+    subdomain: npt.NDArray[np.int64] | None = None
 
 
 class PartReader:
@@ -70,8 +72,9 @@ class PartReader:
             images[start : start + block] = self._read(rows[start : start + block], total)
         del images  # the last pages go into the file
         columns = {"y": self._data.y[rows], "rows": rows}
-        if self._data.group is not None:
-            columns["group"] = self._data.group[rows]
+        for other, column in (("group", self._data.group), ("subdomain", self._data.subdomain)):
+            if column is not None:
+                columns[other] = column[rows]
         arrays: dict[str, Any] = columns
         np.savez(folder / "rows.npz", **arrays)
         return self._task.keep_folder(folder)
@@ -103,8 +106,8 @@ def open_part(task: TaskRun, kept: Kept) -> ImagePart:
     except ValueError:  # an empty file cannot be mapped
         x = np.load(path, allow_pickle=False)
     with np.load(task.fetch(kept["rows.npz"]["sha256"]), allow_pickle=False) as columns:
-        group = columns.get("group")
-        return ImagePart(x, columns["y"], columns["rows"], group)
+        group, subdomain = columns.get("group"), columns.get("subdomain")
+        return ImagePart(x, columns["y"], columns["rows"], group, subdomain)
 
 
 def write_rows(path: Path, rows: Rows, ids: list[str]) -> Path:

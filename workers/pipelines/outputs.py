@@ -29,6 +29,8 @@ MEDIA_TYPES = {
     ".md": "text/markdown; charset=utf-8",
     ".zip": "application/zip",
     ".png": "image/png",
+    ".jsonl": "application/jsonl",
+    ".tar": "application/x-tar",
 }
 
 _GROUP_ROWS = 16_384

@@ -57,6 +57,11 @@ def step_by_step(task: TaskRun, steps: int, step: int = 0) -> Callable[[], bool]
     return should_stop
 
 
+def whole_seconds(seconds: float, steps: int, first: int) -> float:
+    """Return what a whole training takes, of which this attempt began at step `first`."""
+    return round(seconds * steps / max(1, steps - first), 2)
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """Embeddings (n × dim_in, memory-mapped) and what is known of them, as `method.train` takes it."""

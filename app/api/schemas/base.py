@@ -22,7 +22,7 @@ class View(BaseModel):
 
 
 class Page(View, Generic[T]):
-    """Some rows of a list, newest first (a job's events: oldest first)."""
+    """Some rows of a list, newest first (a job's events and items: oldest first)."""
 
     data: list[T]
 

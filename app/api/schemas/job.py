@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from app.api.schemas.base import Body, View
 from app.api.schemas.problem import ProblemView
 from app.domain.jobs import JobState
+from app.domain.reviews import Awaited
 from app.domain.specs import EvaluateSpec, JobSpec, ReleaseSpec
 
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -27,11 +28,11 @@ class JobRequest(Body):
     """How the job measures itself; ignored by `sample` and `embed`."""
 
     release_if: ReleaseSpec | None = None
-    """What must hold for a `gelda` or `glico` job to hand out rows or images, generator and classifier.
+    """What must hold for an `alia`, `gelda` or `glico` job to hand out rows or images, generator and classifier.
     Where something does not, the job fails with `not_released` and only its report can be read."""
 
     deadline_seconds: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
-    """How long after its creation the job may still run."""
+    """How long after its creation the job may still run; while it waits for a person, that time stands still."""
 
     metadata: Annotated[
         dict[MetadataKey, MetadataValue], Field(max_length=32, default_factory=dict)
@@ -83,6 +84,8 @@ class JobView(View):
     cancel_requested: bool
     deadline_seconds: float | None
     deadline_at: datetime | None
+    """Null also while the job waits for a person."""
+
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -102,6 +105,9 @@ class JobView(View):
     queue_position: int | None
     unserved_class: Literal["cpu", "gpu"] | None
     """Why it waits: it has tasks of this class to do, and no live worker serves it."""
+
+    awaiting: Awaited | None
+    """What a person is awaited for; the job goes on when it is resumed."""
 
 
 class EventView(View):
@@ -143,7 +149,8 @@ class JobPlan(View):
     stages: list[StageView]
     requested: dict[str, int] | None
     """Rows or images to make by class, from the counts of all rows of the dataset; null where they are
-    not known yet. `glico` makes none of a class without two images that may be trained on."""
+    not known yet. `glico` makes none of a class without two images that may be trained on, `alia` none of one
+    without any."""
 
     cells: dict[str, dict[str, int]] | None
     """The same by class and subdomain, from the rows that may be trained on; null in a job without

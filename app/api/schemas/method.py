@@ -10,7 +10,16 @@ class ModelInfo(View):
 
     id: str
     role: str
+    """What it is used for."""
+
     licence: str
+    """As its page or its folder states it."""
+
+    memory_megabytes: int | None = None
+    """About how much memory its weights and a usual batch take in bfloat16; null where that is not known."""
+
+    default_of: tuple[str, ...] = ()
+    """Fields of the spec, or editors, that take it where a spec names none."""
 
 
 class MethodView(View):

@@ -195,7 +195,7 @@ class Jobs:
             evaluate: how the job measures itself; False leaves it out.
             deadline_seconds: how long after now the job may still run.
             metadata: labels of one's own, to find the job by.
-            release_if: what must hold for a `Gelda` or `Glico` job to hand out anything but its
+            release_if: what must hold for an `Alia`, `Gelda` or `Glico` job to hand out anything but its
                 report, e.g. ``{"min_gain_low": 0, "max_copy_share": 0}``; by default the spec's.
         """
         body = Order(seed, evaluate, deadline_seconds, metadata, release_if).body(spec)

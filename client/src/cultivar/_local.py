@@ -47,7 +47,7 @@ def models_command(*arguments: str) -> list[str]:
         ConfigurationError: the server's package is not installed.
     """
     _check_installed("and models are kept where its workers are")
-    return [sys.executable, "-P", "-m", "models.encoders", *arguments]
+    return [sys.executable, "-P", "-m", "models", *arguments]
 
 
 def _check_installed(why: str) -> None:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
-HIDDEN = ("webhook", "limits", "usage", "review", "estimate", "resume")
+HIDDEN = ("webhook", "limits", "usage", "estimate")
 
 
 @pytest.fixture
@@ -89,7 +89,9 @@ def test_posts_that_make_something_take_an_idempotency_key(document: dict[str, A
         for _, _, operation in operations(document)
         if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     }
-    assert taking == {"begin_upload", "create_dataset", "create_job", "retry_job", "create_key"}
+    made = {"begin_upload", "create_dataset", "create_job", "retry_job", "create_key"}
+    # A second `resume_job` of the same key must not resume a job that has come to its next pause.
+    assert taking == {*made, "resume_job"}
 
 
 def test_the_reference_opens_without_the_internet(
@@ -111,7 +113,7 @@ def test_the_reference_opens_without_the_internet(
 def test_methods_show_the_schema_of_each_spec(client: TestClient, document: dict[str, Any]) -> None:
     methods = client.get("/v1/methods").json()["data"]
     kinds = [method["kind"] for method in methods]
-    assert kinds == ["gelda", "glico", "embed", "sample", "classifier"]
+    assert kinds == ["gelda", "glico", "alia", "embed", "sample", "classifier"]
     for method in methods:
         assert method["spec_schema"]["properties"]["kind"]["const"] == method["kind"]
         assert all(model["licence"] for model in method["models"])

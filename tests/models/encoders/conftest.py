@@ -11,8 +11,9 @@ from huggingface_hub import constants
 from PIL import Image
 from transformers.utils import logging
 
-from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 from tests.models.encoders import tiny
 

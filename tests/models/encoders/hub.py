@@ -17,6 +17,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """Answers over the files of one folder."""
 
     folder: Path
+    model: str
     served: list[str]
 
     def do_HEAD(self) -> None:
@@ -28,16 +29,16 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         names = [str(f.relative_to(self.folder)) for f in self.folder.rglob("*") if f.is_file()]
-        if path.startswith(f"/api/models/{MODEL}/tree/{COMMIT}"):
+        if path.startswith(f"/api/models/{self.model}/tree/{COMMIT}"):
             body = json.dumps(
                 [{"type": "file", "path": name, "oid": f"{i:040x}", "size": self._size(name)}
                  for i, name in enumerate(names)]
             ).encode()  # fmt: skip
-        elif path in {f"/api/models/{MODEL}", f"/api/models/{MODEL}/revision/{COMMIT}"}:
+        elif path in {f"/api/models/{self.model}", f"/api/models/{self.model}/revision/{COMMIT}"}:
             siblings = [{"rfilename": name, "size": self._size(name)} for name in names]
-            body = json.dumps({"id": MODEL, "sha": COMMIT, "siblings": siblings}).encode()
-        elif path.startswith(f"/{MODEL}/resolve/{COMMIT}/"):
-            name = path.removeprefix(f"/{MODEL}/resolve/{COMMIT}/")
+            body = json.dumps({"id": self.model, "sha": COMMIT, "siblings": siblings}).encode()
+        elif path.startswith(f"/{self.model}/resolve/{COMMIT}/"):
+            name = path.removeprefix(f"/{self.model}/resolve/{COMMIT}/")
             self.served.append(name)
             body = (self.folder / name).read_bytes()
         else:
@@ -58,13 +59,13 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hub_of(model: Path, folder: Path) -> Iterator[SimpleNamespace]:
-    """Serve a copy of a model, beside whose safetensors lie a pickle and code."""
+def hub_of(model: Path, folder: Path, name: str = MODEL) -> Iterator[SimpleNamespace]:
+    """Serve a copy of a model under a name, beside whose safetensors lie a pickle and code."""
     shutil.copytree(model, folder)
-    for name in ("pytorch_model.bin", "modeling_evil.py", "onnx/config.json"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(b"evil")
-    handler = type("Handler", (Hub,), {"folder": folder, "served": []})
+    for evil in ("pytorch_model.bin", "modeling_evil.py", "onnx/config.json"):
+        (folder / evil).parent.mkdir(exist_ok=True)
+        (folder / evil).write_bytes(b"evil")
+    handler = type("Handler", (Hub,), {"folder": folder, "model": name, "served": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield SimpleNamespace(

@@ -10,8 +10,9 @@ import pytest
 from models.encoders import allowed
 from models.encoders import pull as pulling
 from models.encoders.allowed import PACKAGED
-from models.encoders.catalogue import FOLDERS_VARIABLE, available, find
+from models.encoders.catalogue import available, find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.hub import store_of
 from models.encoders.pull import pull
 from models.encoders.spec import EncoderSpec

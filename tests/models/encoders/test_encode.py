@@ -11,8 +11,9 @@ import torch
 import transformers as tf
 from pydantic import ValidationError
 
-from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem, Interrupted
 from tests.models.encoders.conftest import DECODE, Items, Load, decode_image

@@ -10,8 +10,9 @@ import pytest
 import torch
 import transformers as tf
 
-from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 from tests.models.encoders import tiny
 from tests.models.encoders.conftest import Items, Load, decode_audio, decode_image

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.encoders.catalogue import FOLDERS_VARIABLE
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.errors import InputProblem
 from models.glico.perceptual import Vgg, load
 

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from transformers.utils import logging
 
-from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem
 from models.images.backbone import load_backbone, rebuild

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from transformers.utils import logging as transformers_logging
 
-from models.encoders.catalogue import FOLDERS_VARIABLE
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.images import onnx
 from models.images.classifier import ImageClassifier
 from tests.models.encoders import tiny

@@ -13,8 +13,9 @@ from PIL import Image
 
 from app.settings import Settings
 from models.embeddings.dataset import EmbeddingDataset
-from models.encoders.catalogue import FOLDERS_VARIABLE, find
+from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
+from models.encoders.folder import FOLDERS_VARIABLE
 from models.encoders.spec import EncoderSpec
 from models.errors import InputProblem, Interrupted
 from models.raw.canonical import read_raw

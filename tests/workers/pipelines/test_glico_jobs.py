@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.domain.jobs import Job, JobState
-from models.encoders.catalogue import FOLDERS_VARIABLE
+from models.encoders.folder import FOLDERS_VARIABLE
 from tests.models.encoders import tiny
 from tests.models.glico.test_perceptual import folder as vgg16
 from tests.workers.pictures import archive, png

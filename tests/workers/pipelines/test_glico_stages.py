@@ -19,7 +19,7 @@ from app.domain.jobs import JobState
 from models.images.classifier import ImageClassifier
 from tests.workers.here import Here
 from tests.workers.pictures import archive
-from workers.pipelines import glico_classifiers
+from workers.pipelines import image_classifiers
 
 if TYPE_CHECKING:
     from tests.workers.conftest import Service
@@ -65,14 +65,14 @@ def spec(alone: Service) -> dict[str, Any]:
 def trainings() -> Iterator[list[int]]:
     """The seeds of all classifiers that are trained, one after the other."""
     seeds: list[int] = []
-    fit = glico_classifiers.fit
+    fit = image_classifiers.fit
 
     def counted(*arguments: Any, **more: Any) -> ImageClassifier:
         seeds.append(arguments[4])
         return fit(*arguments, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glico_classifiers, "fit", counted)
+        patch.setattr(image_classifiers, "fit", counted)
         yield seeds
 
 
@@ -231,7 +231,7 @@ def test_classifiers_too_large_to_keep_are_trained_again_and_are_the_same(
     trainings: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(glico_classifiers, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_classifiers, "KEPT_BYTES", 0)
     trainings.clear()
     again = alone.job(spec, evaluate=EVALUATE)
     worked(alone, "again")

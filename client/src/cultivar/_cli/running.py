@@ -20,6 +20,9 @@ Command = Callable[[], None]
 NOT_RELEASED = "not_released"
 """Code of a job whose conditions of release did not hold."""
 
+_ON_IMAGES = frozenset({"alia", "glico"})
+"""Kinds of job whose data are images, without being told so."""
+
 _NO_DATASET = f"ds_{0:032x}"
 """Stands for a dataset that is still a file, while the rest of the spec is looked at."""
 
@@ -35,13 +38,18 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--modality",
         choices=MODALITIES,
-        help="of what is uploaded (glico: image; others: embedding)",
+        help="of what is uploaded (alia, glico: image; others: embedding)",
     )
     parser.add_argument("--encoder", metavar="MODEL", help="what makes embeddings of raw data")
-    parser.add_argument("--size", type=int, metavar="N", help="glico: side of the images in pixels")
     parser.add_argument(
-        "--backbone", metavar="MODEL", help="glico: an image model for the classifier to start at"
+        "--size", type=int, metavar="N", help="alia, glico: side in pixels of what classifiers read"
     )
+    parser.add_argument(
+        "--backbone",
+        metavar="MODEL",
+        help="alia, glico: an image model for the classifier to start at",
+    )
+    _add_editing(parser)
     parser.add_argument("--generator", help="sample: a generator's or a job's id")
     parser.add_argument("--mix", action="append", metavar="JOB", help="classifier: rows to add")
     parser.add_argument("--raise-to", type=int, metavar="N", help="raise every class to N rows")
@@ -55,7 +63,7 @@ def add_to(commands: Any) -> None:
         action="append",
         default=[],
         metavar="CONDITION=VALUE",
-        help="gelda, glico: hand nothing out unless it holds, as in min_gain_low=0 or max_copy_share=0",
+        help="alia, gelda, glico: hand nothing out unless it holds, as in min_gain_low=0 or max_copy_share=0",
     )
     parser.add_argument("--spec", type=Path, help="JSON file with the spec; options win over it")
     parser.add_argument(
@@ -71,16 +79,32 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(command=_run)
 
 
+def _add_editing(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked of an `alia` job alone."""
+    parser.add_argument(
+        "--extra", help="alia: further real images to compare with, an id or a file or folder"
+    )
+    parser.add_argument("--subject", metavar="WORD", help="alia: what the classes are kinds of")
+    parser.add_argument("--editor", metavar="NAME", help="alia: img2img, instruct_pix2pix, …")
+    parser.add_argument(
+        "--descriptions",
+        type=Path,
+        metavar="FILE",
+        help="alia: the domains, a line each, with {} where the class goes",
+    )
+
+
 def _run(client: Client, arguments: argparse.Namespace) -> None:
     fields = _fields(arguments)
     metadata = dict(_pair(text) for text in arguments.metadata)
-    file = _file(fields)
+    files = _files(fields)
     # A spec that is at fault shows before gigabytes are sent for it.
-    spec = specs.parse(fields | {"dataset": _NO_DATASET} if file else fields)
-    if file:
-        usual = "image" if arguments.kind == "glico" else "embedding"
-        dataset = client.datasets.upload(file, modality=arguments.modality or usual)
-        spec = specs.parse(fields | {"dataset": dataset})
+    spec = specs.parse(fields | dict.fromkeys(files, _NO_DATASET))
+    if files:
+        modality = arguments.modality or ("image" if arguments.kind in _ON_IMAGES else "embedding")
+        for field, file in files.items():
+            fields[field] = client.datasets.upload(file, modality=modality)
+        spec = specs.parse(fields)
     job = client.jobs.create(
         spec,
         evaluate=False if arguments.no_evaluate else None,
@@ -98,15 +122,18 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
     _tell(job, arguments)
 
 
-def _file(fields: dict[str, Any]) -> Path | None:
-    """Return the file or folder that stands in the place of a dataset's id; None where an id does."""
-    dataset = fields.get("dataset")
-    if not isinstance(dataset, str) or re.fullmatch(r"ds_[0-9a-f]{32}", dataset):
-        return None
-    file = Path(dataset).expanduser()
-    if not file.exists():
-        raise ConfigurationError(f"{dataset} is neither a file here nor a dataset's id (ds_…)")
-    return file
+def _files(fields: dict[str, Any]) -> dict[str, Path]:
+    """Return, by field, the files and folders that stand in the place of a dataset's id."""
+    files = {}
+    for field in ("dataset", "extra"):
+        named = fields.get(field)
+        if isinstance(named, str) and not re.fullmatch(r"ds_[0-9a-f]{32}", named):
+            files[field] = Path(named).expanduser()
+            if not files[field].exists():
+                raise ConfigurationError(
+                    f"{named} is neither a file here nor a dataset's id (ds_…)"
+                )
+    return files
 
 
 def _tell(job: Job, arguments: argparse.Namespace) -> None:
@@ -124,14 +151,27 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     fields = _of_file(arguments.spec) if arguments.spec else {}
     fields["kind"] = arguments.kind
     plan = ("raise_to", "per_class", "match", "multiply")
-    names = ("dataset", "generator", "mix", "size", *plan, "seed")
+    names = ("dataset", "extra", "generator", "mix", "size", "subject", *plan, "seed")
     given = {name: getattr(arguments, name) for name in names}
     fields.update({name: value for name, value in given.items() if value is not None})
-    if arguments.encoder:
-        fields["encoder"] = {**(fields.get("encoder") or {}), "model": arguments.encoder}
-    if arguments.backbone:
-        fields["classifier"] = {**(fields.get("classifier") or {}), "backbone": arguments.backbone}
-    for text in [*arguments.set, *(f"release_if.{one}" for one in arguments.release_if)]:
+    if arguments.descriptions:
+        lines = arguments.descriptions.read_text(encoding="utf-8").splitlines()
+        fields["descriptions"] = [line.strip() for line in lines if line.strip()]
+    inner = {
+        ("encoder", "model"): arguments.encoder,
+        ("classifier", "backbone"): arguments.backbone,
+        ("edit", "editor"): arguments.editor,
+    }
+    for (part, name), value in inner.items():
+        if value:
+            fields[part] = {**(fields.get(part) or {}), name: value}
+    _set(fields, [*arguments.set, *(f"release_if.{one}" for one in arguments.release_if)])
+    return fields
+
+
+def _set(fields: dict[str, Any], texts: list[str]) -> None:
+    """Set fields by their paths, as in `objective.steps=300`."""
+    for text in texts:
         path, value = _pair(text)
         *parents, last = path.split(".")
         inner = fields
@@ -141,7 +181,6 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
             inner[parent] = dict(found) if isinstance(found, dict) else {}
             inner = inner[parent]
         inner[last] = _value(value)
-    return fields
 
 
 def _of_file(path: Path) -> dict[str, Any]:

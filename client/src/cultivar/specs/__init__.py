@@ -1,13 +1,19 @@
-"""What a job is to do: `Gelda`, `Glico`, `Sample`, `Classifier`, `Embed`, and the parts they are made of."""
+"""What a job is to do: `Alia`, `Gelda`, `Glico`, `Sample`, `Classifier`, `Embed`, and the parts they are made of."""
 
 from cultivar.specs._generated import (
     AdapterSpec,
+    CaptionSpec,
     CellCount,
+    ConfidenceSpec,
     DecoderSpec,
     DenoiserSpec,
     DescriptionVectors,
+    DuplicateSpec,
+    EditOutputSpec,
+    EditSpec,
     EncoderSpec,
     EvaluateSpec,
+    FilterSpec,
     HeadSpec,
     ImageClassifierSpec,
     ImageOutputSpec,
@@ -25,21 +31,30 @@ from cultivar.specs._generated import (
     ReconstructionSpec,
     ReleaseSpec,
     SamplerSpec,
+    SemanticSpec,
+    SummariseSpec,
     UploadedHead,
     UploadedVectors,
 )
-from cultivar.specs._requests import Classifier, Embed, Gelda, Glico, Sample, Spec, parse
+from cultivar.specs._requests import Alia, Classifier, Embed, Gelda, Glico, Sample, Spec, parse
 
 __all__ = [
     "AdapterSpec",
+    "Alia",
+    "CaptionSpec",
     "CellCount",
     "Classifier",
+    "ConfidenceSpec",
     "DecoderSpec",
     "DenoiserSpec",
     "DescriptionVectors",
+    "DuplicateSpec",
+    "EditOutputSpec",
+    "EditSpec",
     "Embed",
     "EncoderSpec",
     "EvaluateSpec",
+    "FilterSpec",
     "Gelda",
     "Glico",
     "HeadSpec",
@@ -60,7 +75,9 @@ __all__ = [
     "ReleaseSpec",
     "Sample",
     "SamplerSpec",
+    "SemanticSpec",
     "Spec",
+    "SummariseSpec",
     "UploadedHead",
     "UploadedVectors",
     "parse",

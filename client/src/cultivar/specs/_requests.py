@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cultivar.specs._base import Part
 from cultivar.specs._generated import (
+    AliaSpec,
     CellCount,
     ClassifierSpec,
     EmbedSpec,
@@ -80,6 +81,13 @@ class Glico(Planned, Evaluated, GlicoSpec):
     """What must hold for images, generator and classifier to be handed out."""
 
 
+class Alia(Planned, Evaluated, AliaSpec):
+    """Describe a dataset's domains, edit its images into them, and train a classifier with the edits."""
+
+    release_if: ReleaseSpec | None = Field(default=None, exclude=True)
+    """What must hold for edits and classifier to be handed out."""
+
+
 class Sample(Planned, Request, SampleSpec):
     """Draw more from a generator that a job has trained, or is about to train."""
 
@@ -95,9 +103,10 @@ class Embed(Request, EmbedSpec):
     """Make a dataset of embeddings of a raw one, with a frozen foundation model."""
 
 
-Spec = Gelda | Glico | Sample | Classifier | Embed
+Spec = Alia | Gelda | Glico | Sample | Classifier | Embed
 
 KINDS: dict[str, type[Spec]] = {
+    "alia": Alia,
     "classifier": Classifier,
     "embed": Embed,
     "gelda": Gelda,

@@ -1,16 +1,16 @@
-"""The classifier that a GLICO job hands out: weights, settings, ONNX that was checked, and a card."""
+"""The classifier that a job on images hands out: weights, settings, ONNX that was checked, and a card."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from models.evaluation.arms import GLICO, labels_of
+from models.evaluation.arms import Method, labels_of
 from models.evaluation.result import HandedOut
 from models.images.classifier import ImageClassifier
 from models.images.onnx import export
-from workers.pipelines.glico_classifiers import load_classifier
-from workers.pipelines.glico_training import ImageJob
+from workers.pipelines.image_classifiers import load_classifier
+from workers.pipelines.image_jobs import ImageJob
 from workers.pipelines.manifest import write_card
 
 _COMPARED = 64
@@ -33,7 +33,9 @@ def classifier_effects(
     compared = np.array(job.train.x[:_COMPARED])
     difference = export(classifier, folder / "classifier.onnx", compared)
     write_card(
-        folder / "card.md", "Classifier on images", _card(classifier, found, difference, report)
+        folder / "card.md",
+        "Classifier on images",
+        _card(job.method, classifier, found, difference, report),
     )
     told = {
         "method": "image_classifier",
@@ -45,14 +47,15 @@ def classifier_effects(
 
 
 def _card(
+    method: Method,
     classifier: ImageClassifier,
     found: HandedOut,
     difference: float,
     report: Mapping[str, Any] | None,
 ) -> dict[str, str]:
     spec, side = classifier.spec, classifier.side
-    arm = labels_of(GLICO)[found.arm]
-    on = "real and synthetic images (GLICO)" if found.arm == GLICO.name else arm
+    arm = labels_of(method)[found.arm]
+    on = f"real and synthetic images ({method.label})" if found.arm == method.name else arm
     chosen = "validation chose it" if found.val_scores else "nothing was measured"
     held_out = (
         report["verdict"]["sentence"] if report else "Not measured: evaluate was switched off."

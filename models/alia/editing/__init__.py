@@ -1,0 +1,1 @@
+"""Editing: images into domains, by diffusion models that are never fine-tuned, in fixed batches."""

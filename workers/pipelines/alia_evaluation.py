@@ -1,0 +1,167 @@
+"""ALIA's `evaluate` stage: what the arms' classifiers said, the report with its pictures, the classifier."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from app.domain.tasks import Effects
+from models.evaluation.arms import ALIA
+from models.evaluation.image_settings import ImageChoice
+from models.evaluation.latent_map import project
+from models.evaluation.page import render
+from models.evaluation.report import Context, build
+from models.evaluation.result import HandedOut
+from models.images.spec import ImageClassifierSpec
+from workers.pipelines.alia_arms import EXTRA, classifier_of
+from workers.pipelines.alia_items import Items, items_of
+from workers.pipelines.alia_job import MAKERS, AliaJob
+from workers.pipelines.alia_pictures import pictures
+from workers.pipelines.alia_select import Selection, selection_of
+from workers.pipelines.image_evaluation import (
+    Steps,
+    classifier_on_real,
+    cost_of,
+    measured_images,
+    novelty_in_pixels,
+    report_folder,
+    synthetic_rows,
+)
+from workers.pipelines.image_handing import classifier_effects
+from workers.pipelines.judging import judged
+from workers.pipelines.manifest import kept_artifacts, software
+from workers.task import TaskRun
+
+_MAKER = {arm: maker for maker, arm in MAKERS.items()}
+
+
+def evaluate(task: TaskRun) -> Effects:
+    """Compare the arms on held-out images, draw the pictures, take the classifier to hand out."""
+    job, steps = AliaJob(task), Steps(task)
+    choice = ImageChoice.from_json(task.claim.earlier["choose"][0])
+    items, chosen = items_of(job, "edit"), selection_of(job, "edit")
+    compute = _compute(job, choice, len(chosen.kept))
+    if job.evaluate.enabled:
+        return _reported(job, choice, items, chosen, compute, steps)
+    handed = HandedOut(ALIA.name, job.classifier.model_dump(mode="json"), {})
+    folder = report_folder(task, pictures(job, items, chosen, steps))
+    return Effects(
+        result={
+            "files": task.keep_folder(folder),
+            "classifier": classifier_effects(job, handed, None),
+            "compute": compute,
+        }
+    )
+
+
+def _reported(
+    job: AliaJob,
+    choice: ImageChoice,
+    items: Items,
+    chosen: Selection,
+    compute: Mapping[str, Any],
+    steps: Steps,
+) -> Effects:
+    task, real = job.task, classifier_on_real(job.task)
+    result = measured_images(
+        job,
+        real,
+        choice,
+        steps,
+        spec_of=lambda arm, setting: classifier_of(arm, setting, job.classifier),
+        shown=lambda arm, _setting, spec: _shown(job, arm, spec),
+        subdomains=tuple(task.claim.inputs["dataset"].get("subdomains") or ()),
+    )
+
+    def made() -> Iterator[tuple[Any, Any]]:
+        yield items.small[chosen.kept], items.label[chosen.kept]
+
+    synthetic = synthetic_rows(job, real, result.data, made(), steps)
+    fidelity, release = judged(task, result, synthetic)
+    novelty = novelty_in_pixels(job, made(), steps)
+    facts = {"nearest_ratio_in_pixels": novelty, "compute": compute}
+    context = replace(_context(job, facts), fidelity=fidelity, release=release)
+    report = build(result, context)
+    summary = {"verdict": report["verdict"]}
+    if release is not None:
+        summary["release"] = report["release"]
+    if release is not None and not release.granted:
+        # The report at once, and nothing else: no image, not even in a picture.
+        files = task.keep_folder(report_folder(task, {}, report, render(report)))
+        return Effects(
+            artifacts=tuple(kept_artifacts(files)), summary=summary, withheld=release.sentence
+        )
+    drawn = pictures(job, items, chosen, steps)
+    points = project(result.data, (synthetic.x, synthetic.y), task.claim.seed % 2**32)
+    folder = report_folder(task, drawn, report, render(report, points, list(drawn.values())))
+    arrays: dict[str, Any] = {**result.predictions(), "rows": job.part("test").rows}
+    np.savez(folder / "predictions.npz", **arrays)
+    return Effects(
+        result={
+            "files": task.keep_folder(folder),
+            "classifier": classifier_effects(job, result.handed_out, report),
+            "compute": compute,
+            "summary": summary,
+        }
+    )
+
+
+def _added(job: AliaJob, arm: str) -> int:
+    """Return how many images an arm adds to the real ones."""
+    if arm in _MAKER:
+        return len(selection_of(job, _MAKER[arm]).kept)
+    if arm == EXTRA:
+        path = job.task.fetch(job.result["extra"]["y.npy"]["sha256"])
+        return len(np.load(path, allow_pickle=False))
+    return 0
+
+
+def _shown(job: AliaJob, arm: str, spec: ImageClassifierSpec) -> int:
+    """Return how many images that an arm adds one training shows: all images come equally often."""
+    added = _added(job, arm)
+    return round(spec.steps * spec.batch_size * added / (added + len(job.train.y)))
+
+
+def _compute(job: AliaJob, choice: ImageChoice, kept: int) -> dict[str, Any]:
+    """Return what was made and how long it took, and of each arm a training of its classifier."""
+    earlier = job.task.claim.earlier
+    made = [
+        one
+        for stage in ("edit", "top_up")
+        for one in earlier.get(stage, [])
+        if one["maker"] == "edit"
+    ]
+    seconds = round(sum(one["seconds"] for one in made), 2)
+    return {
+        "edits": {"made": sum(one["edits"] for one in made), "kept": kept, "seconds": seconds},
+        "editor": made[0]["facts"],
+        "classifiers": {
+            arm: cost_of(job, choice, arm, _shown(job, arm, job.classifier))
+            for arm in choice.settings
+        },
+    }
+
+
+def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
+    task, selected = job.task, job.task.claim.earlier["select"][0]
+    dropped = selected["edit"]["dropped"]
+    facts = {
+        "dataset": job.spec.dataset,
+        "side": job.side,
+        "descriptions": list(job.descriptions),
+        "described_by": task.claim.earlier["summarise"][0]["how"],
+        "filters": dropped,
+        "unfilled": selected["edit"]["unfilled"],
+        "models": job.result["models"],
+        **found,
+        "software": software(),
+    }
+    return Context(
+        seed=task.claim.seed,
+        spec=task.claim.spec,
+        too_small=[job.classes[label] for label in job.result["too_small"]],
+        made_splits=job.result["made"],
+        facts=facts,
+        cautions=[one["sentence"] for one in dropped if one["sentence"]],
+    )
