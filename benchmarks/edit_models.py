@@ -63,7 +63,8 @@ def side(folder: Path) -> int:
         json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
         for part in ("unet", "vae")
     )
-    return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+    factor: int = 2 ** (len(vae["block_out_channels"]) - 1)
+    return int(unet["sample_size"]) * factor
 
 
 def _letters() -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
 from diffusers.utils import logging
-from transformers.utils import logging as tensors
+from transformers.utils import logging as text_logging
 
 from models import precision
 from models.alia.catalogue import INDEX, PIPELINES
@@ -34,12 +35,14 @@ class Kind:
         pipeline: the class that a folder is loaded by.
         model: what the engine calls it through.
         denoiser: the pipeline's part that denoises.
+        text_encoder: the class of the part that reads prompts.
         leads_away: whether it has a negative prompt.
     """
 
     pipeline: Any
     model: Any
     denoiser: str = "unet"
+    text_encoder: Any = transformers.CLIPTextModel
     leads_away: bool = True
 
 
@@ -58,6 +61,7 @@ KINDS: dict[EditorName, Kind] = {
         SourcesFlux2KleinPipeline,
         Flux2Klein,
         "transformer",
+        transformers.Qwen3ForCausalLM,
         leads_away=False,
     ),
 }
@@ -135,18 +139,68 @@ def _index(folder: Path, name: str, editor: EditorName, param: str) -> dict[str,
 def _pipeline(
     kind: Kind, folder: Path, name: str, param: str, index: dict[str, Any], narrow: torch.dtype
 ) -> Any:
+    """Return the folder's pipeline, with denoiser and VAE of this type.
+
+    Raises:
+        InputProblem: a part or some of its weights cannot be read.
+    """
+    for log in (logging, text_logging):
+        log.disable_progress_bar()  # a bar for every part, on the service's standard error
+        log.set_verbosity_error()  # what is missing is told below
+    of_stable = kind.denoiser == "unet"
     checked = index.get("requires_safety_checker", True) and (folder / "safety_checker").is_dir()
     unchecked = {"safety_checker": None, "requires_safety_checker": False}
-    wide_text = {"default": torch.float32, "unet": narrow, "vae": narrow}
-    logging.disable_progress_bar()  # a bar for every part, on the service's standard error
-    tensors.disable_progress_bar()
     try:
-        return kind.pipeline.from_pretrained(
+        pipeline = kind.pipeline.from_pretrained(
             folder,
-            dtype=wide_text if kind.denoiser == "unet" else narrow,
+            text_encoder=_text_encoder(
+                # CLIP is small, and noise is drawn in its type; a language model is not.
+                kind,
+                folder,
+                name,
+                param,
+                index,
+                torch.float32 if of_stable else narrow,
+            ),
+            dtype={"default": torch.float32, kind.denoiser: narrow, "vae": narrow},
             use_safetensors=True,
             **OFFLINE,
-            **({} if checked or kind.denoiser != "unet" else unchecked),
+            **(unchecked if of_stable and not checked else {}),
         )
     except UNREADABLE as error:
         raise incomplete(name, first_line(error), param) from error
+    for part in (kind.denoiser, "vae"):
+        _refuse_missing(
+            [key for key, weight in getattr(pipeline, part).named_parameters() if weight.is_meta],
+            part, name, param,
+        )  # fmt: skip
+    return pipeline
+
+
+def _text_encoder(
+    kind: Kind, folder: Path, name: str, param: str, index: dict[str, Any], dtype: torch.dtype
+) -> Any:
+    """Return the text encoder. Pipelines would draw weights that lack at random, and go on.
+
+    Raises:
+        InputProblem: it is of a class that this editor does not have, or weights lack.
+    """
+    found = (index.get("text_encoder") or [None, None])[1]
+    if found != kind.text_encoder.__name__:
+        needed = f"one with a {kind.text_encoder.__name__}"
+        raise of_another_kind(name, f"a pipeline whose text encoder is {found}", needed, param)
+    encoder, told = kind.text_encoder.from_pretrained(
+        folder / "text_encoder",
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        **OFFLINE,
+    )
+    _refuse_missing(sorted(told["missing_keys"]), "text_encoder", name, param)
+    return encoder.eval()
+
+
+def _refuse_missing(missing: list[str], part: str, name: str, param: str) -> None:
+    if missing:
+        lacking = f"{part} has no weights {missing[0]!r}, and {len(missing) - 1} more lack"
+        raise incomplete(name, lacking, param)

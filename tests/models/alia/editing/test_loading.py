@@ -7,6 +7,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from models.alia.editing.loading import load_editor
 from models.alia.spec import EditorName, EditSpec
@@ -125,6 +126,27 @@ def test_an_incomplete_folder_is_refused(lost: str, folders: Folders, tmp_path: 
     with pytest.raises(InputProblem, match="'broken'") as raised:
         load_editor(EditSpec(), folder, "broken", "edit.model", PREFIX, "cpu")
     assert (raised.value.code, raised.value.param) == ("model_incomplete", "edit.model")
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("unet", "diffusion_pytorch_model.safetensors"),
+        ("vae", "diffusion_pytorch_model.safetensors"),
+        ("text_encoder", "model.safetensors"),
+    ],
+)
+def test_a_part_with_weights_missing_is_refused(
+    part: str, name: str, folders: Folders, tmp_path: Path
+) -> None:
+    folder = copytree(folders("img2img"), tmp_path / "holed")
+    weights = load_file(folder / part / name)
+    lost = sorted(weights)[5]
+    del weights[lost]
+    save_file(weights, folder / part / name, {"format": "pt"})
+    with pytest.raises(InputProblem, match=f"{part} has no weights '{lost}'") as raised:
+        load_editor(EditSpec(), folder, "holed", "edit.model", PREFIX, "cpu")
+    assert raised.value.code == "model_incomplete"
 
 
 @pytest.mark.parametrize(
