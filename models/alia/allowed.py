@@ -46,6 +46,7 @@ ALLOWED = {
         Allowed("openai/clip-vit-large-patch14", "image_text", "MIT", 1710, 1300),
         Allowed("openai/clip-vit-base-patch32", "image_text", "MIT", 605, 600),
         Allowed("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "image_text", "MIT", 605, 600),
+        Allowed("google/siglip-base-patch16-224", "image_text", "Apache-2.0", 813, 700),
         Allowed(
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
             "editor",

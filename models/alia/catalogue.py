@@ -37,7 +37,7 @@ CAPTIONERS = {
 }
 """By `model_type`, the one architecture of the family that writes captions."""
 
-IMAGE_TEXT = {"clip": "CLIPModel"}
+IMAGE_TEXT = {"clip": "CLIPModel", "siglip": "SiglipModel"}
 """By `model_type`, the architecture that has both towers."""
 
 PIPELINES: dict[str, tuple[EditorName, ...]] = {

@@ -141,7 +141,7 @@ class SemanticSpec(Spec):
     """Whether it is used."""
 
     model: ModelName = IMAGE_TEXT
-    """A CLIP model. It also tells which description a training image already is of."""
+    """A CLIP or SigLIP model. It also tells which description a training image already is of."""
 
     negatives: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=50)

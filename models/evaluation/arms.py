@@ -79,8 +79,8 @@ _IMAGE_LABELS = {
     "cutmix": "real images, CutMix",
     "cross_fade": "pixel cross-fade of the same pairs",
     "cross_fade_mixup": "the same cross-fade, and mixup",
-    TEXT_TO_IMAGE: "real images, and text to image of the same prompts",
-    EXTRA_REAL: "real images, and further real ones",
+    TEXT_TO_IMAGE: "real images, text to image added",
+    EXTRA_REAL: "real images, extra set added",
 }
 
 REDRAWN = (ONE_HOT, SHUFFLED, NO_SUBDOMAIN)

@@ -9,6 +9,9 @@ from models.evaluation.arms import REAL
 from models.evaluation.plots import shorten
 from models.evaluation.svg import FAINT, figure_svg
 
+LONG = 60
+"""Characters of an arm and its setting."""
+
 
 def choice(report: Mapping[str, Any]) -> str | None:
     """What validation saw of the method's settings and of real rows', what it took filled; None if
@@ -19,6 +22,7 @@ def choice(report: Mapping[str, Any]) -> str | None:
     if not trials:
         return None
     labels = {row["name"]: row["label"] for row in report["table"]["rows"]}
+    names = [_trial_label(t, labels) for t in trials]
 
     def draw(axes: Axes) -> None:
         for place, trial in enumerate(trials):
@@ -30,10 +34,14 @@ def choice(report: Mapping[str, Any]) -> str | None:
                 trial["score"], place, "o", ms=7, color=colour, mew=1.6,
                 mfc=colour if taken else "none",
             )  # fmt: skip
-        axes.set_yticks(range(len(trials)), [_trial_label(t, labels) for t in trials])
+        axes.set_yticks(range(len(trials)), names)
         axes.set_ylim(-0.6, len(trials) - 0.4)
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel("mean log-probability of the right class on validation (filled: taken)")
+        axes.set_xlabel(
+            "mean log-probability of the right class on validation (filled: taken)",
+            # Beside long names the axis is shorter than its label, which then would be cut off.
+            loc="right" if max(map(len, names)) > LONG else "center",
+        )
 
     return figure_svg(
         draw, name="choice", title="Settings on validation", height=0.9 + 0.26 * len(trials)

@@ -142,7 +142,7 @@ def test_a_wrong_field_is_named_as_the_caller_wrote_it(
         ({"spec": {}}, "The field 'kind' is required: it says which this is."),
         (
             {"spec": {"kind": "glda"}},
-            "There is no 'kind' 'glda'; expected is one of 'gelda', 'glico', 'sample', 'classifier', 'embed'.",
+            "There is no 'kind' 'glda'; expected is one of 'gelda', 'glico', 'alia', 'sample', 'classifier', 'embed'.",
         ),
         (
             {"spec": {"kind": "gelda", "dataset": "birds"}},

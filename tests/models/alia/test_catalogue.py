@@ -29,6 +29,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model(mine / "questions", "blip", "BlipForQuestionAnswering")
     model(mine / "qwen", "qwen3", "Qwen3ForCausalLM")
     model(mine / "clip", "clip", "CLIPModel")
+    model(mine / "siglip", "siglip", "SiglipModel")
+    model(mine / "half of clip", "clip_text_model", "CLIPTextModel")
     model(mine / "vit", "vit", "ViTModel")
     pipeline(mine / "sd", "StableDiffusionPipeline")
     pipeline(mine / "p2p", "StableDiffusionInstructPix2PixPipeline")
@@ -53,6 +55,7 @@ def test_folders_are_known_by_what_their_settings_say() -> None:
         "florence": "captioner",
         "qwen": "language",
         "clip": "image_text",
+        "siglip": "image_text",
         "sd": "editor",
         "p2p": "editor",
         "lcm": "editor",

@@ -23,6 +23,7 @@ class Found:
     metric: str
     data: SimpleNamespace
     method: Method
+    domains: None = None
 
 
 ENOUGH = np.arange(20) % 2

@@ -83,6 +83,26 @@ def test_arms_differ_in_what_they_are_named_for() -> None:
     assert shown("glico", first_setting("glico", SPEC, EVERY), SPEC.classifier) == 36_000
 
 
+def test_controls_that_are_not_usual_are_run_where_they_are_named() -> None:
+    named = EvaluateSpec(controls=("color", "cutmix", "text_to_image"))
+    assert arms_of(SPEC, named) == ["real", "glico", "color", "cutmix"]
+    made = {
+        arm: classifier_of(arm, first_setting(arm, SPEC, named), SPEC.classifier)
+        for arm in ("color", "cutmix")
+    }
+    assert (made["color"].augmentation, made["color"].cutmix) == ("color", 0.0)
+    assert (made["cutmix"].augmentation, made["cutmix"].cutmix) == ("none", 1.0)
+
+
+def test_no_arm_mixes_a_batch_twice() -> None:
+    spec = GlicoSpec(dataset=DATASET, classifier={"cutmix": 1.0})
+    assert not {"mixup", "cross_fade_mixup"} & set(arms_of(spec, EVERY))
+    for arm in arms_of(spec, EVERY):
+        for setting in candidates(arm, spec, EVERY):
+            made = classifier_of(arm, setting, spec.classifier)
+            assert (made.cutmix, made.mixup) == (1.0, 0.0)
+
+
 def test_without_evaluation_there_is_one_arm_at_the_spec_s_own_setting() -> None:
     off = EvaluateSpec(enabled=False, penalties=(4.0,))
     assert arms_of(SPEC, off) == ["glico"]

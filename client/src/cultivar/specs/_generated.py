@@ -128,7 +128,7 @@ class SemanticSpec(Part):
     """Whether it is used."""
 
     model: Annotated[str, Field(min_length=1, max_length=200)] = "openai/clip-vit-large-patch14"
-    """A CLIP model. It also tells which description a training image already is of."""
+    """A CLIP or SigLIP model. It also tells which description a training image already is of."""
 
     negatives: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=50)
