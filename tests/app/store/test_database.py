@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
+from app.domain.jobs import JobState
 from app.domain.problems import NotFound, Unavailable
 from app.store import database
 from app.store.database import Store
@@ -31,6 +34,35 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     store.migrate()
     with store.read() as tx:
         assert tx.tenants.by_name("kept")
+
+
+def test_a_job_of_an_earlier_schema_is_there_after_the_migration(database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "app.store:migrations")
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO tenants (id, name, created_at) VALUES ('ten_1', 'old', '2026-01-01')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO jobs (id, tenant_id, kind, spec, seed, metadata, state, version, created_at,"
+                " counts, cpu_seconds, gpu_seconds) VALUES ('job_1', 'ten_1', 'ingest', '{}', 1, '{}',"
+                " 'running', 3, '2026-01-01', '{}', 0, 0)"
+            )
+        )
+    engine.dispose()
+    store = Store(database_url)
+    store.migrate()
+    with store.read() as tx:
+        job = tx.jobs.get("ten_1", "job_1")
+        assert job is not None
+        assert (job.state, job.awaiting) == (JobState.RUNNING, None)
+        assert tx.reviews.said("ten_1", "job_1")["descriptions"] is None
+    store.close()
 
 
 def test_many_may_migrate_at_once(database_url: str) -> None:
