@@ -1,9 +1,8 @@
 """Accuracy by domain, and within and outside the domains that the training set knows a class in.
 
 A test image is in-domain where its class has at least half of a fair share of its training images in the
-image's domain, out-of-domain elsewhere. A fair share is the same in every domain; the half leaves room for
-what a balanced draw gives by chance, so that no image of an unbiased dataset is out-of-domain but by bad
-luck, and every image is that is the other way round than nearly all of its class.
+image's domain, out-of-domain elsewhere. A fair share is the same in every domain. Half of it, and not all,
+because an even draw misses the whole in every second domain by chance.
 """
 
 from collections.abc import Mapping

@@ -193,7 +193,7 @@ def _per_cell(result: Result) -> list[dict[str, Any]] | None:
 
 
 def _per_subdomain(result: Result) -> dict[str, Any]:
-    """Accuracy by domain; no such key where rows have none, or only generators are told of them."""
+    """Accuracy by domain, of methods that make images; no such key where the images have no domains."""
     found = domains.as_json(result)
     return {} if found is None else {"per_subdomain": found}
 
