@@ -20,10 +20,10 @@ The plain loop has the model's own scheduler, the others that of a job; `calls` 
 an edit. Stages take turns, N seeds are N turns of each; the first batch of each is not counted, and
 sources are new in every turn. Seconds are of the clock, and on a CPU also of the processor, for when
 others share it.
-Cost: with a model of 10 MB about 3 minutes on one free core, a third of it compiling.
+Cost: with a model of 10 MB about 3 minutes on one free core.
 Expect: at equal steps at least 3 times the plain loop. With a model of 10 MB at 32 px on a core with
-AMX, batches of 48: 4 times by batching alone (caching hardly shows where an image is encoded in a
-fiftieth of its steps' time), 6 in bfloat16, 7 compiled; 12 at 25 steps, 47 at 4.
+AMX, batches of 48 and --compile: 4 times by batching (caching alone does not show), 6 in bfloat16,
+7 compiled; 12 at 25 steps, 47 at 4.
 """
 
 import tempfile
