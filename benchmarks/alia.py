@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from benchmarks.comparison import Comparison
 from benchmarks.face import Face
-from benchmarks.tiny_world import World
+from benchmarks.image_world import check, packed
 from cultivar import Client, Job
 from cultivar.specs import (
     Alia,
@@ -56,6 +56,12 @@ EDITORS = {
         editor="img2img", model="sd", strength=0.7, guidance=4, steps=25, batch_size=50
     ),
 }
+PARTS = {
+    "world": {name: name for name in ("train", "val", "test")},
+    "extra": {"extra": "train"},
+}
+"""Datasets that are uploaded: the world's splits in each, and what they are there."""
+
 CONTROLS = ("randaugment", "color", "cutmix", "text_to_image", "extra_real")
 WORDS = {
     "alia": "ALIA",
@@ -96,7 +102,7 @@ class Bench:
 
     def __init__(self, arguments: Namespace, face: Face) -> None:
         self.arguments, self.face = arguments, face
-        self.world, self.runs = World(arguments.world), arguments.runs
+        self.runs: Path = arguments.runs
         self.quick: bool = arguments.quick
         self._client: Client | None = None
         self._ids: dict[str, str] = {}
@@ -131,8 +137,7 @@ class Bench:
             self._finish(job, path)
 
     def _at(self, wanted: tuple[str, int, Sequence[str], Mapping[str, Any]]) -> Path:
-        found: Path = self.runs / f"{wanted[0]}-{wanted[1]}"
-        return found
+        return self.runs / f"{wanted[0]}-{wanted[1]}"
 
     def _submit(self, seed: int, controls: Sequence[str], more: Mapping[str, Any]) -> Job:
         told = dict(more)
@@ -155,10 +160,12 @@ class Bench:
         if name not in self._ids:
             most = 60 if self.quick else None
             file = self.runs / f"{name}.zip"
-            make = self.world.dataset if name == "world" else self.world.extra
             columns = {"label": "label", "split": "split", "subdomain": "domain"}
             dataset = self._service().datasets.upload(
-                make(file, most), modality="image", name=name, columns=columns
+                packed(self.arguments.world, file, PARTS[name], most),
+                modality="image",
+                name=name,
+                columns=columns,
             )
             self._ids[name] = dataset.id
         return self._ids[name]
@@ -204,7 +211,7 @@ def main() -> int:
     add("--workers", type=int, default=2, metavar="N", help="worker processes (2)")
     add("--steps", type=int, default=700, help="of every classifier (700)")
     arguments = face.parse()
-    World(arguments.world).check()
+    check(arguments.world)
     arguments.runs.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments, face)
     try:
@@ -294,7 +301,7 @@ def ask(bench: Bench, editor: str, own: Sequence[Ran], first: Sequence[Ran]) -> 
     """Measure what each part is worth: everything else as validation chose it."""
     seeds = range(bench.arguments.seeds)
     chosen = [one.settings["alia"] for one in own]
-    variants = {
+    variants: dict[str, tuple[str, dict[str, Any]]] = {
         "fixed_prompt": ("one fixed prompt of a user", {"descriptions": ("a photo of a {}",)}),
         "no_filter": ("no filter", {"filters": switched("off", "off")}),
         "semantic": ("semantic filter alone", {"filters": switched("on", "off")}),
@@ -307,7 +314,7 @@ def ask(bench: Bench, editor: str, own: Sequence[Ran], first: Sequence[Ran]) -> 
     plan = []
     for name, (_, change) in variants.items():
         for seed in seeds:
-            more = {
+            more: dict[str, Any] = {
                 "edit": EDITORS[editor],
                 "augmentations": (chosen[seed]["augmentation"],),
                 "filters": switched(

@@ -1,8 +1,9 @@
-"""A world of small images with classes and domains, as zips of class folders and `metadata.csv`."""
+"""A world of small images with classes and domains, as zips of class folders and `metadata.csv`, and its models."""
 
 import csv
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from benchmarks.few_shot import Labels
 from models.images.classifier import Images
 
 TABLE, COLUMNS = "metadata.csv", ("file_name", "label", "class", "domain")
+
+MODELS = ("captioner", "clip", "instruct", "llm", "sd")
+SPLITS = ("train", "val", "test", "extra")
 
 
 class Split(NamedTuple):
@@ -65,6 +69,44 @@ def read(folder: Path, name: str) -> Split:
         tuple(named.values()),
         tuple(domains),
     )
+
+
+def check(folder: Path) -> None:
+    """End with a sentence where a model or a split of a world is missing."""
+    wanted = [folder / name for name in MODELS]
+    wanted += [folder / "world" / f"{name}.zip" for name in SPLITS]
+    missing = [path for path in wanted if not path.exists()]
+    if missing:
+        raise SystemExit(f"--world: there is no {missing[0]}")
+
+
+def packed(folder: Path, path: Path, parts: Mapping[str, str], most: int | None = None) -> Path:
+    """Write splits of a world as one zip, as a dataset is uploaded: with `label`, `split` and `domain`.
+
+    Args:
+        folder: of the world.
+        path: of the zip; equal worlds give equal bytes.
+        parts: what each split is to be called, by its name.
+        most: images of each, about; None: all.
+    """
+    rows = [("file_name", "label", "split", "domain")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+        for name, part in parts.items():
+            with zipfile.ZipFile(folder / "world" / f"{name}.zip") as source:
+                lines = list(csv.DictReader(io.StringIO(source.read(TABLE).decode())))
+                for line in lines[:: max(1, len(lines) // most) if most else 1]:
+                    entry = f"{name}/{line['file_name']}"
+                    target.writestr(_entry(entry), source.read(line["file_name"]))
+                    rows.append((entry, line["class"], part, line["domain"]))
+        text = io.StringIO()
+        csv.writer(text).writerows(rows)
+        target.writestr(_entry(TABLE), text.getvalue())
+    return path
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
 def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
