@@ -163,5 +163,18 @@ def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
         too_small=[job.classes[label] for label in job.result["too_small"]],
         made_splits=job.result["made"],
         facts=facts,
-        cautions=[one["sentence"] for one in dropped if one["sentence"]],
+        cautions=[
+            *(one["sentence"] for one in dropped if one["sentence"]),
+            *_empty_controls(selected),
+        ],
     )
+
+
+def _empty_controls(selected: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each control that makes images and of which the filters left none."""
+    for maker, found in selected.items():
+        if maker != "edit" and not found["kept"]:
+            yield (
+                f"The filters kept none of the {found['made']} images that {maker.replace('_', ' ')} made: its "
+                "classifiers saw the real images alone."
+            )

@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +13,7 @@ import pyarrow.parquet as pq
 
 from app.domain.tasks import Effects, NewModel
 from models.alia.editing.prompts import prompts
+from workers.pipelines.alia_archives import Folders, Shards, told_of
 from workers.pipelines.alia_items import Items, items_of, named_scores, png
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_select import Selection, selection_of
@@ -56,6 +54,11 @@ class Catalogue:
             folder_names(job.classes),
         )
 
+    def _file_of(self, name: str, label: int) -> str:
+        """Return under which name an item lies in the archive."""
+        flat = self.job.spec.output.format == "webdataset"
+        return f"{name}.png" if flat else f"{self.folders[label]}/{name}.png"
+
     def line(self, row: int, data: bytes) -> dict[str, Any]:
         """Return what the lineage tells of an item, given its PNG."""
         job, items = self.job, self.items
@@ -74,12 +77,13 @@ class Catalogue:
             "method": "alia",
             "seed": int(items.seed[row]),
             "prompt": write(description, job.classes[label]),
+            "editor": job.spec.edit.editor,
             "scores": named_scores(items, row),
             "decision": decision,
             "sha256": hashlib.sha256(data).hexdigest(),
             "parent_rows": [int(job.train.rows[source])],
             "parent_weights": [1.0],
-            "file_name": f"{self.folders[label]}/{name}.png" if decision == "kept" else None,
+            "file_name": self._file_of(name, label) if decision == "kept" else None,
         }
 
 
@@ -101,12 +105,13 @@ def publish_edits(
     files += [artifact(task, card), *kept_artifacts(evaluated["files"])]
     files.append(artifact(task, write_manifest(folder / "manifest.json", task, files, told)))
     rejected = int((known.chosen.decisions == "rejected").sum())
+    filtered = len(known.items) - len(known.chosen.kept) - rejected
     about = {"rows": len(known.chosen.kept), "side": job.side, "unfilled": known.chosen.unfilled}
     task.progress(1.0, 1.0)
     return Effects(
         artifacts=tuple(files),
         classifier=classifier,
-        counts={"filtered": len(known.items) - len(known.chosen.kept), "rejected": rejected},
+        counts={"filtered": filtered, "rejected": rejected},
         summary=about | dict(summary),
     )
 
@@ -117,7 +122,7 @@ def _written(known: Catalogue, folder: Path) -> list[Path]:
     tar = spec.format == "webdataset"
     edits = folder / ("edits.tar" if tar else "edits.zip")
     lineage, kept = folder / "lineage.parquet", folder / METADATA
-    writer = _Shards(edits) if tar else _Folders(edits, kept)
+    writer = Shards(edits) if tar else Folders(edits, kept)
     group: list[dict[str, Any]] = []
     total = len(known.items)
     with writer, pq.ParquetWriter(lineage, IMAGE_LINEAGE, compression="zstd") as table:
@@ -140,70 +145,6 @@ def _lines(known: Catalogue) -> Iterator[tuple[dict[str, Any], bytes]]:
     rows = range(len(known.items))
     for row, data in zip(rows, known.items.pngs(rows), strict=True):
         yield known.line(row, data), data
-
-
-class _Folders:
-    """A zip of class folders with `metadata.jsonl`."""
-
-    def __init__(self, path: Path, metadata: Path) -> None:
-        self._zip, self._path = StoredZip(path), metadata
-        self._metadata = metadata.open("w", encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        self._zip.__enter__()
-        return self
-
-    def add(self, line: Mapping[str, Any], data: bytes) -> None:
-        self._zip.add(line["file_name"], data)
-        self._metadata.write(json.dumps(_told(line), ensure_ascii=False) + "\n")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._metadata.close()
-        if kind is None:
-            self._zip.add_file(METADATA, self._path)
-        self._zip.__exit__(kind, error, trace)
-
-
-class _Shards:
-    """A tar of PNG and JSON by key, as WebDataset reads it; equal contents are equal bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
-
-    def __enter__(self) -> Self:
-        return self
-
-    def add(self, line: Mapping[str, Any], data: bytes) -> None:
-        told = json.dumps(_told(line) | {"file_name": None}, ensure_ascii=False)
-        for ending, content in (("png", data), ("json", told.encode())):
-            entry = tarfile.TarInfo(f"{line['item_id']}.{ending}")
-            entry.size = len(content)
-            self._tar.addfile(entry, BytesIO(content))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tar.close()
-
-
-def _told(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line of `metadata.jsonl`."""
-    names = ("file_name", "label", "item_id", "prompt", "scores", "decision", "method", "sha256")
-    return {name: line[name] for name in names} | {
-        "domain": line["subdomain"],
-        "source": line["parent_ids"][0],
-        "source_row": line["parent_rows"][0],
-        # As text: readers of JSON that know no integers above 2⁶³ would round it.
-        "seed": str(line["seed"]),
-    }
 
 
 def _pairs(known: Catalogue, folder: Path) -> Path:
@@ -237,7 +178,7 @@ def _pairs(known: Catalogue, folder: Path) -> Path:
 
 
 def _named(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in _told(line).items() if name != "file_name"}
+    return {name: value for name, value in told_of(line).items() if name != "file_name"}
 
 
 def _facts(known: Catalogue) -> dict[str, Any]:
