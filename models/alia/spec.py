@@ -35,6 +35,10 @@ EDITORS: dict[EditorName, str] = {
 """What edits where a spec names no model."""
 
 
+IMG2IMG_STEPS = 25
+"""Steps of `img2img` where a spec leaves them open."""
+
+
 class CaptionSpec(Spec):
     """Captions of the training images."""
 
@@ -132,6 +136,17 @@ class EditSpec(Spec):
 
     compiled: bool | None = None
     """Whether the denoiser's repeated blocks are compiled; by default on CUDA, for more than 1,000 edits."""
+
+    @model_validator(mode="after")
+    def _some_step_is_left(self) -> Self:
+        steps = self.steps or IMG2IMG_STEPS
+        if self.editor == "img2img" and int(steps * self.strength) < 1:
+            raise contradiction(
+                "no_step_left",
+                f"A `strength` of {self.strength:g} leaves none of {steps} steps: nothing would be edited",
+                "strength",
+            )
+        return self
 
 
 class SemanticSpec(Spec):

@@ -182,7 +182,15 @@ def _editor(job: AliaJob, maker: str) -> Editor:
     told = spec.model_copy(update={"batch_size": batch})
     return job.task.shelf.get(
         (field, found.revision, told.model_dump_json(), job.spec.summarise.prefix, device),
-        lambda: load_editor(told, found.path, found.id, field, job.spec.summarise.prefix, device),
+        lambda: load_editor(
+            told,
+            found.path,
+            found.id,
+            field,
+            job.spec.summarise.prefix,
+            device,
+            edits=job.task.claim.earlier["plan"][0]["wanted"],
+        ),
     )
 
 
@@ -205,8 +213,11 @@ def _kept(studio: Studio, blocks: Sequence[Block]) -> Effects:
         kept.append(task.keep_folder(folder))
     made = sum(len(block.slot) for block in blocks)
     halvings = task.claim.payload.get("halvings", 0)
+    first = task.claim.stage == "edit" and task.claim.payload.get("start") == 0
+    cut = studio.editor.cut_short(studio.job.descriptions, studio.job.classes) if first else []
     return Effects(
         result={
+            "cut_short": cut,
             "maker": studio.maker,
             "blocks": kept,
             "edits": made,
