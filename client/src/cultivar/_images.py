@@ -15,7 +15,12 @@ import numpy.typing as npt
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._pixels import Pixels
 
-IMAGES_NAME: Final = "synthetic.zip"
+IMAGES_NAMES: Final = ("synthetic.zip", "edits.zip")
+"""Archives of class folders: GLICO's, and ALIA's."""
+
+SHARDS_NAME: Final = "edits.tar"
+"""The same edits as WebDataset."""
+
 METADATA: Final = "metadata.jsonl"
 _COPIED_BYTES: Final = 1 << 20
 _BROKEN: Final = (
@@ -58,7 +63,11 @@ class SyntheticImages:
         return tuple(sorted({str(item["label"]) for item in self.items}))
 
     def to_numpy(self) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`."""
+        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`.
+
+        Raises:
+            CultivarError: the images are of several sizes, as edits are whose sources are.
+        """
         try:
             from PIL import Image  # noqa: PLC0415 (optional)
         except ImportError as error:
@@ -71,6 +80,8 @@ class SyntheticImages:
                 pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
             if row == 0:
                 x = np.empty((len(y), *pixels.shape), dtype=np.uint8)
+            elif pixels.shape != x.shape[1:]:
+                raise CultivarError(_sizes_differ(path, pixels, x))
             x[row] = pixels
         return x, y
 
@@ -131,6 +142,14 @@ def unpack(archive: Path, scratch: Path, folder: Path) -> SyntheticImages:
         folder.rmdir()
     made.rename(folder)
     return SyntheticImages(folder, items)
+
+
+def _sizes_differ(path: Path, pixels: Pixels, before: Pixels) -> str:
+    (height, width), (_, high, wide, _) = pixels.shape[:2], before.shape
+    return (
+        f"{path} has {width} × {height} pixels, those before it {wide} × {high}: they are no one array; "
+        "read the files of `paths` one by one"
+    )
 
 
 def _check_room(file: zipfile.ZipFile, scratch: Path) -> None:
