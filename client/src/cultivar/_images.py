@@ -58,7 +58,11 @@ class SyntheticImages:
         return tuple(sorted({str(item["label"]) for item in self.items}))
 
     def to_numpy(self) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`."""
+        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`.
+
+        Raises:
+            CultivarError: the images are of several sizes, and no array holds them.
+        """
         try:
             from PIL import Image  # noqa: PLC0415 (optional)
         except ImportError as error:
@@ -71,6 +75,11 @@ class SyntheticImages:
                 pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
             if row == 0:
                 x = np.empty((len(y), *pixels.shape), dtype=np.uint8)
+            if pixels.shape != x.shape[1:]:
+                raise CultivarError(
+                    f"{path.name} is of {pixels.shape[1]} × {pixels.shape[0]} pixels, the first image of "
+                    f"{x.shape[2]} × {x.shape[1]}: read them one by one, from `paths`"
+                )
             x[row] = pixels
         return x, y
 
