@@ -82,7 +82,9 @@ def test_images_of_several_sizes_fit_no_array_and_the_first_that_differs_is_name
     made = unpack(
         packed(tmp_path / "s.zip", **{"owl/0-1.png": file.getvalue()}), scratch, tmp_path / "out"
     )
-    with pytest.raises(CultivarError, match=r"0-1\.png is of 6 × 4 pixels, the first image of 4 × 4"):
+    with pytest.raises(
+        CultivarError, match=r"0-1\.png is of 6 × 4 pixels, the first image of 4 × 4"
+    ):
         made.to_numpy()
 
 
