@@ -12,7 +12,7 @@ def test_small_images_on_a_processor_are_edited_together_and_large_ones_alone() 
 
 
 @pytest.mark.parametrize(
-    ("free", "expected"), [(2 * GIB, 1), (8 * GIB, 2), (24 * GIB, 4), (80 * GIB, 16)]
+    ("free", "expected"), [(2 * GIB, 1), (8 * GIB, 2), (24 * GIB, 8), (80 * GIB, 16)]
 )
 def test_half_of_what_is_free_on_a_device_decides(free: int, expected: int) -> None:
     assert automatic(512, "cuda", free) == expected
