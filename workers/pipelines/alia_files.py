@@ -70,6 +70,7 @@ class Catalogue:
             "label": job.classes[label],
             "subdomain": description,
             "method": "alia",
+            "editor": f"{job.spec.edit.editor}: {job.spec.editor_model}",
             "seed": int(items.seed[row]),
             "prompt": self.prompts(description, job.classes[label]),
             "scores": named_scores(items, row),
@@ -166,7 +167,17 @@ class _Shards:
 
 def _told(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of `metadata.jsonl`."""
-    names = ("file_name", "label", "item_id", "prompt", "scores", "decision", "method", "sha256")
+    names = (
+        "file_name",
+        "label",
+        "item_id",
+        "prompt",
+        "editor",
+        "scores",
+        "decision",
+        "method",
+        "sha256",
+    )
     return {name: line[name] for name in names} | {
         "domain": line["subdomain"],
         "source": line["parent_ids"][0],

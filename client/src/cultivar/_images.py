@@ -66,7 +66,7 @@ class SyntheticImages:
         """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`.
 
         Raises:
-            CultivarError: the images are of several sizes, as edits are whose sources are.
+            CultivarError: the images are of several sizes, and no array holds them.
         """
         try:
             from PIL import Image  # noqa: PLC0415 (optional)
@@ -80,8 +80,11 @@ class SyntheticImages:
                 pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
             if row == 0:
                 x = np.empty((len(y), *pixels.shape), dtype=np.uint8)
-            elif pixels.shape != x.shape[1:]:
-                raise CultivarError(_sizes_differ(path, pixels, x))
+            if pixels.shape != x.shape[1:]:
+                raise CultivarError(
+                    f"{path.name} is of {pixels.shape[1]} × {pixels.shape[0]} pixels, the first image of "
+                    f"{x.shape[2]} × {x.shape[1]}: read them one by one, from `paths`"
+                )
             x[row] = pixels
         return x, y
 
@@ -142,14 +145,6 @@ def unpack(archive: Path, scratch: Path, folder: Path) -> SyntheticImages:
         folder.rmdir()
     made.rename(folder)
     return SyntheticImages(folder, items)
-
-
-def _sizes_differ(path: Path, pixels: Pixels, before: Pixels) -> str:
-    (height, width), (_, high, wide, _) = pixels.shape[:2], before.shape
-    return (
-        f"{path} has {width} × {height} pixels, those before it {wide} × {high}: they are no one array; "
-        "read the files of `paths` one by one"
-    )
 
 
 def _check_room(file: zipfile.ZipFile, scratch: Path) -> None:
