@@ -225,6 +225,19 @@ def test_the_asynchronous_client_hands_them_over_too(server, tmp_path):
     assert len(asyncio.run(fetched())) == 3
 
 
+def test_edits_are_handed_over_as_other_images_are(job, server, tmp_path):
+    server.files = {"edits.zip": server.files["synthetic.zip"], "pairs.zip": b""}
+    assert len(job.images(tmp_path / "edits", progress=False)) == 3
+    with pytest.raises(CultivarError, match=r"but images: job\.images\(folder\)"):
+        _ = job.output
+
+
+def test_edits_in_shards_are_fetched_as_they_are(job, server, tmp_path):
+    server.files = {"edits.tar": b""}
+    with pytest.raises(CultivarError, match=r"class folders: .* fetches its edits\.tar"):
+        job.images(tmp_path / "edits", progress=False)
+
+
 def test_who_asks_a_job_for_what_it_did_not_make_is_told(job, server, tmp_path):
     with pytest.raises(
         CultivarError, match=r"no synthetic rows, but images: job\.images\(folder\)"

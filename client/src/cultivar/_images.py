@@ -15,7 +15,12 @@ import numpy.typing as npt
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._pixels import Pixels
 
-IMAGES_NAME: Final = "synthetic.zip"
+IMAGES_NAMES: Final = ("synthetic.zip", "edits.zip")
+"""Archives of class folders: GLICO's, and ALIA's."""
+
+SHARDS_NAME: Final = "edits.tar"
+"""The same edits as WebDataset."""
+
 METADATA: Final = "metadata.jsonl"
 _COPIED_BYTES: Final = 1 << 20
 _BROKEN: Final = (
