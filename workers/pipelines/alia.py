@@ -1,5 +1,6 @@
 """ALIA's stages choose and publish (what comes between them has files of its own)."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,29 @@ def _chosen(job: AliaJob) -> ImageChoice:
         ImageTrial(**{name: found[name] for name in names})
         for found in job.task.claim.earlier.get("search", [])
     ]
-    best = ImageChoice.best(trials)
+    best = ImageChoice.best(_that_leave_something(job, trials))
     first = {
         arm: first_setting(arm, job.spec, job.evaluate) for arm in arms_of(job.spec, job.evaluate)
     }
     return ImageChoice(
-        {arm: best.settings.get(arm, one) for arm, one in first.items()}, best.trials
+        {arm: best.settings.get(arm, one) for arm, one in first.items()}, tuple(trials)
     )
+
+
+def _that_leave_something(job: AliaJob, trials: Sequence[ImageTrial]) -> Iterator[ImageTrial]:
+    """Yield the trials but those whose filters keep no image, which the real ones alone were trained with.
+
+    An arm of which no trial keeps any has all of them: that there is nothing is said where it is selected.
+    """
+    found: list[ImageTrial] = []
+    for maker in makers_of(job.spec, job.evaluate):
+        mine = [trial for trial in trials if trial.arm == MAKERS[maker]]
+        items = items_of(job, maker)
+        sets = {filters_of(trial.setting) for trial in mine}
+        kept = {filters: len(survivors(job, items, filters)) for filters in sets}
+        found += [trial for trial in mine if kept[filters_of(trial.setting)]] or mine
+    yield from found
+    yield from (trial for trial in trials if trial.arm not in MAKERS.values())
 
 
 def _top_ups(job: AliaJob, choice: ImageChoice) -> list[NewTask]:
@@ -72,7 +89,19 @@ def publish(task: TaskRun) -> Effects:
     return publish_edits(
         job,
         evaluated,
-        facts={"side": job.side, "compute": evaluated["compute"]},
+        facts={"side": job.side, "compute": _without_seconds(evaluated["compute"])},
         classifier=NewModel(**evaluated["classifier"]),
         summary={"trained_on": trained_on, **evaluated.get("summary", {})},
     )
+
+
+def _without_seconds(compute: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was computed without how long it took, which the report tells.
+
+    A manifest is the same whoever worked on it.
+    """
+    return {
+        name: _without_seconds(value) if isinstance(value, Mapping) else value
+        for name, value in compute.items()
+        if not name.startswith("seconds")
+    }

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,17 @@ def top_up(task: TaskRun) -> Effects:
     return _kept(studio, blocks)
 
 
+@dataclass(frozen=True)
+class Source:
+    """What an editor calls an image: editors outlive jobs, and a row's number is another's in each dataset."""
+
+    dataset: str
+    row: int
+
+    def __str__(self) -> str:
+        return str(self.row)
+
+
 class Studio:
     """An editor and what looks at its work."""
 
@@ -86,7 +98,7 @@ class Studio:
         orders = [
             Order(
                 image=self._originals[int(row)] if self.maker == "edit" else None,
-                source=int(row),
+                source=Source(job.spec.dataset, int(row)),
                 class_name=job.classes[label],
                 description=text,
                 seed=seed,

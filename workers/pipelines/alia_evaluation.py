@@ -167,6 +167,7 @@ def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
             *(one["sentence"] for one in dropped if one["sentence"]),
             *_unfilled(job, selected["edit"]["unfilled"]),
             *_cut_short(job),
+            *_empty_controls(selected),
         ],
     )
 
@@ -190,3 +191,13 @@ def _cut_short(job: AliaJob) -> list[str]:
         f"{len(cut)} prompts are longer than the editor's text encoder reads, such as “{cut[0]}”: their "
         "ends had no effect."
     ]
+
+
+def _empty_controls(selected: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each control that makes images and of which the filters left none."""
+    for maker, found in selected.items():
+        if maker != "edit" and not found["kept"]:
+            yield (
+                f"The filters kept none of the {found['made']} images that {maker.replace('_', ' ')} made: its "
+                "classifiers saw the real images alone."
+            )

@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.alia.editing.prompts import Prompts, prompts
+from workers.pipelines.alia_archives import Folders, Shards, told_of
 from workers.pipelines.alia_items import Items, items_of, named_scores, png
 from workers.pipelines.alia_job import AliaJob, Originals
 from workers.pipelines.alia_select import Selection, selection_of
@@ -57,6 +55,11 @@ class Catalogue:
             folder_names(job.classes),
         )
 
+    def _file_of(self, name: str, label: int) -> str:
+        """Return under which name an item lies in the archive."""
+        flat = self.job.spec.output.format == "webdataset"
+        return f"{name}.png" if flat else f"{self.folders[label]}/{name}.png"
+
     def line(self, row: int, data: bytes) -> dict[str, Any]:
         """Return what the lineage tells of an item, given its PNG."""
         job, items = self.job, self.items
@@ -70,7 +73,7 @@ class Catalogue:
             "label": job.classes[label],
             "subdomain": description,
             "method": "alia",
-            "editor": f"{job.spec.edit.editor}: {job.spec.editor_model}",
+            "editor": job.spec.edit.editor,
             "seed": int(items.seed[row]),
             "prompt": self.prompts(description, job.classes[label]),
             "scores": named_scores(items, row),
@@ -78,7 +81,7 @@ class Catalogue:
             "sha256": hashlib.sha256(data).hexdigest(),
             "parent_rows": [int(job.train.rows[source])],
             "parent_weights": [1.0],
-            "file_name": f"{self.folders[label]}/{name}.png" if decision == "kept" else None,
+            "file_name": self._file_of(name, label) if decision == "kept" else None,
         }
 
 
@@ -88,7 +91,7 @@ def write_edits(known: Catalogue, folder: Path) -> list[Path]:
     tar = spec.format == "webdataset"
     edits = folder / ("edits.tar" if tar else "edits.zip")
     lineage, kept = folder / "lineage.parquet", folder / METADATA
-    writer = _Shards(edits) if tar else _Folders(edits, kept)
+    writer = Shards(edits) if tar else Folders(edits, kept)
     group: list[dict[str, Any]] = []
     total = len(known.items)
     with writer, pq.ParquetWriter(lineage, IMAGE_LINEAGE, compression="zstd") as table:
@@ -111,80 +114,6 @@ def _lines(known: Catalogue) -> Iterator[tuple[dict[str, Any], bytes]]:
     rows = range(len(known.items))
     for row, data in zip(rows, known.items.pngs(rows), strict=True):
         yield known.line(row, data), data
-
-
-class _Folders:
-    """A zip of class folders with `metadata.jsonl`."""
-
-    def __init__(self, path: Path, metadata: Path) -> None:
-        self._zip, self._path = StoredZip(path), metadata
-        self._metadata = metadata.open("w", encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        self._zip.__enter__()
-        return self
-
-    def add(self, line: Mapping[str, Any], data: bytes) -> None:
-        self._zip.add(line["file_name"], data)
-        self._metadata.write(json.dumps(_told(line), ensure_ascii=False) + "\n")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._metadata.close()
-        if kind is None:
-            self._zip.add_file(METADATA, self._path)
-        self._zip.__exit__(kind, error, trace)
-
-
-class _Shards:
-    """A tar of PNG and JSON by key, as WebDataset reads it; equal contents are equal bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
-
-    def __enter__(self) -> Self:
-        return self
-
-    def add(self, line: Mapping[str, Any], data: bytes) -> None:
-        told = json.dumps(_told(line) | {"file_name": None}, ensure_ascii=False)
-        for ending, content in (("png", data), ("json", told.encode())):
-            entry = tarfile.TarInfo(f"{line['item_id']}.{ending}")
-            entry.size = len(content)
-            self._tar.addfile(entry, BytesIO(content))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tar.close()
-
-
-def _told(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line of `metadata.jsonl`."""
-    names = (
-        "file_name",
-        "label",
-        "item_id",
-        "prompt",
-        "editor",
-        "scores",
-        "decision",
-        "method",
-        "sha256",
-    )
-    return {name: line[name] for name in names} | {
-        "domain": line["subdomain"],
-        "source": line["parent_ids"][0],
-        "source_row": line["parent_rows"][0],
-        # As text: readers of JSON that know no integers above 2⁶³ would round it.
-        "seed": str(line["seed"]),
-    }
 
 
 def _pairs(known: Catalogue, folder: Path) -> Path:
@@ -218,4 +147,4 @@ def _pairs(known: Catalogue, folder: Path) -> Path:
 
 
 def _named(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in _told(line).items() if name != "file_name"}
+    return {name: value for name, value in told_of(line).items() if name != "file_name"}

@@ -29,12 +29,13 @@ def publish_edits(
     files += [artifact(task, card), *kept_artifacts(evaluated["files"])]
     files.append(artifact(task, write_manifest(folder / "manifest.json", task, files, told)))
     rejected = int((known.chosen.decisions == "rejected").sum())
+    filtered = len(known.items) - len(known.chosen.kept) - rejected
     about = {"rows": len(known.chosen.kept), "side": job.side, "unfilled": known.chosen.unfilled}
     task.progress(1.0, 1.0)
     return Effects(
         artifacts=tuple(files),
         classifier=classifier,
-        counts={"filtered": len(known.items) - len(known.chosen.kept), "rejected": rejected},
+        counts={"filtered": filtered, "rejected": rejected},
         summary=about | dict(summary),
     )
 

@@ -32,7 +32,8 @@ def select(task: TaskRun) -> Effects:
         items, filters = items_of(job, maker), filters_of(settings[MAKERS[maker]])
         decisions = decided(job, items, filters)
         kept = used[maker] = first_kept(items, decisions)
-        _refuse_nothing(maker, decisions, kept)
+        if maker == "edit":  # a control with nothing left is reported as it is
+            _refuse_nothing(decisions, kept)
         path = task.scratch / f"{maker}.npz"
         np.savez(path, kept=kept, decisions=decisions)
         wanted = int(task.claim.earlier["plan"][0]["wanted"])
@@ -52,17 +53,15 @@ def select(task: TaskRun) -> Effects:
     )
 
 
-def _refuse_nothing(
-    maker: str, decisions: npt.NDArray[np.str_], kept: npt.NDArray[np.int64]
-) -> None:
+def _refuse_nothing(decisions: npt.NDArray[np.str_], kept: npt.NDArray[np.int64]) -> None:
     if len(kept):
         return
     names, counts = np.unique(decisions, return_counts=True)
     dropped = ", ".join(f"{n} {name}" for name, n in zip(names, counts, strict=True))
     raise InputProblem(
         "no_edit_left",
-        f"Of {len(decisions)} images that {maker.replace('_', ' ')} made, none is left: {dropped}. Look at "
-        "the editor's strength, or switch a filter off.",
+        f"Of {len(decisions)} edits none is left: {dropped}. Look at the editor's strength, or switch a filter "
+        "off.",
         "filters",
     )
 
