@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import create_autospec
@@ -23,6 +24,7 @@ from models.alia.editing.prompts import TEMPLATES
 from models.alia.editing.scheduling import DEFAULTS
 from models.alia.filters import Decision
 from models.alia.spec import EDITORS
+from workers.pipelines.alia_archives import told_of
 from workers.pipelines.image_outputs import IMAGE_LINEAGE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -230,6 +232,14 @@ def test_every_decision_and_every_column_of_the_lineage_is_told() -> None:
     assert {*get_args(Decision), "rejected", "unused"} <= named
     line = next(row[1] for row in rows("| file |") if row[0] == "`lineage.parquet`")
     assert set(IMAGE_LINEAGE.names) == set(ticked(line))
+
+
+def test_every_entry_of_a_line_of_metadata_is_told() -> None:
+    archive = next(row[1] for row in rows("| file |") if row[0] == "`edits.zip`")
+    named = set(ticked(archive)) - {"metadata.jsonl", "imagefolder"}
+    assert set(told_of(defaultdict(lambda: ["anything"]))) == {
+        one for one in named if re.fullmatch(r"[a-z_0-9]+", one) and one != "webdataset"
+    }
 
 
 def test_models_are_told_as_the_api_tells_them(tmp_path: Path) -> None:

