@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from app.domain.problems import JobFailure
 from app.domain.tasks import Claim
 from models.errors import InputProblem, Interrupted
-from workers.messages import Checkpointed, FromChild
+from workers.messages import OUT_OF_MEMORY, Checkpointed, FromChild
 from workers.pipelines.registry import entry_point
 from workers.shelf import Shelf
 from workers.task import TaskRun
@@ -26,12 +26,14 @@ class Here:
     Attributes:
         stops: by stage: the look at whether to stop at which its first attempts end.
         attempts: of each task, as (stage, shard, step of the checkpoint it started from).
+        shelf: what stays loaded between tasks.
     """
 
     service: Service
     folder: Path
     stops: dict[str, list[int]] = field(default_factory=dict)
     attempts: list[tuple[str, int, int]] = field(default_factory=list)
+    shelf: Shelf = field(default_factory=Shelf)
 
     def work(self) -> None:
         """Run tasks until none is left."""
@@ -51,6 +53,10 @@ class Here:
         except Interrupted:
             with self.service.store.write() as tx:
                 tx.tasks.release(claim.lease)
+            return
+        except MemoryError:
+            with self.service.store.write() as tx:
+                tx.tasks.requeue(claim.lease, OUT_OF_MEMORY, halve_batch=True)
             return
         except InputProblem as problem:
             with self.service.store.write() as tx:
@@ -73,7 +79,7 @@ class Here:
             blobs=self.service.blobs,
             scratch=scratch,
             settings=self.service.settings,
-            shelf=Shelf(),
+            shelf=self.shelf,
             send=hear,
             asked_to_stop=lambda: False,
         )
