@@ -2,7 +2,7 @@
 
 from models.alia.editing.batching import automatic
 from models.alia.editing.engine import Editor
-from models.alia.editing.loading import load_editor
+from models.alia.editing.loading import COMPILED_FROM, load_editor
 from models.alia.spec import EditSpec
 from workers.pipelines.alia_job import AliaJob
 
@@ -24,7 +24,7 @@ def load_maker(job: AliaJob, maker: str, edits: int) -> Editor:
     spec = settings_of(job, maker).model_copy(update={"batch_size": None})
     prefix = job.spec.summarise.prefix
     editor = job.task.shelf.get(
-        (field, found.revision, spec.model_dump_json(), prefix, device),
+        (field, found.revision, spec.model_dump_json(), prefix, device, edits > COMPILED_FROM),
         lambda: load_editor(spec, found.path, found.id, field, prefix, device, edits=edits),
     )
     editor.batch_size = automatic(editor.facts["size"], device)
