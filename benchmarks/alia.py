@@ -5,8 +5,8 @@
 A world is a folder with small trained models (`captioner`, `llm`, `clip`, `sd`, `instruct`) and `world/` with
 `train.zip` (biased: each class lives in a domain or two), `val.zip`, `test.zip` and `extra.zip` (unbiased).
 All goes through the SDK: the images are uploaded as one zip, and each seed is a job for each editor, which
-captions, asks the language model for domains, edits each training image twice, filters and trains. Filters and
-classical augmentation are chosen on `val`, for every arm its own; so is the editor, by the mean over seeds. On
+captions, asks the language model for domains, edits each training image twice, filters and trains. Editor,
+filters and classical augmentation are chosen on `val` in the jobs of the first seed, for every arm its own. On
 `test` the classifier stands beside real images only, RandAugment, changed colours and CutMix, beside as many
 text-to-image images of the same prompts, and beside 300 unbiased real images.
 
@@ -136,6 +136,10 @@ class Bench:
             self.face.begin(path.name)
             self._finish(job, path)
 
+    def kept(self, name: str, seed: int) -> Ran:
+        """Return what came of a job."""
+        return _read(self.runs / f"{name}-{seed}")
+
     def _at(self, wanted: tuple[str, int, Sequence[str], Mapping[str, Any]]) -> Path:
         return self.runs / f"{wanted[0]}-{wanted[1]}"
 
@@ -225,16 +229,23 @@ def main() -> int:
 def run(bench: Bench) -> dict[str, Any]:
     """Run the jobs of all seeds, print the tables, return the figures."""
     seeds = range(bench.arguments.seeds)
-    plan = [
-        (editor, seed, CONTROLS if editor == "instruct_pix2pix" else (), {"edit": edit})
-        for seed in seeds
-        for editor, edit in EDITORS.items()
-    ]
-    bench.queue(plan)
-    runs = {
-        editor: [_read(bench.runs / f"{editor}-{seed}") for seed in seeds] for editor in EDITORS
-    }
-    scores = {editor: float(np.mean([one.score for one in each])) for editor, each in runs.items()}
+    for some in (seeds[:1], seeds[1:]):
+        # What validation says to the first job stands for the others: they search no more.
+        chosen = {} if some == seeds[:1] else {e: narrowed(bench.kept(e, 0)) for e in EDITORS}
+        bench.queue(
+            [
+                (
+                    editor,
+                    seed,
+                    CONTROLS if editor == "instruct_pix2pix" else (),
+                    {"edit": edit} | chosen.get(editor, {}),
+                )
+                for seed in some
+                for editor, edit in EDITORS.items()
+            ]
+        )
+    runs = {editor: [bench.kept(editor, seed) for seed in seeds] for editor in EDITORS}
+    scores = {editor: each[0].score for editor, each in runs.items()}
     best = max(scores, key=lambda editor: scores[editor])
     first = runs["instruct_pix2pix"]
     said = {"alia": _stack(runs[best], "alia")}
@@ -258,6 +269,26 @@ def run(bench: Bench) -> dict[str, Any]:
     if bench.arguments.questions:
         told["questions"] = ask(bench, best, runs[best], first)
     return told
+
+
+def narrowed(one: Ran) -> dict[str, Any]:
+    """Return the part of a spec that leaves nothing open which validation has decided.
+
+    Where arms chose differently, both stay open.
+    """
+    settings = one.settings
+    filters = str(settings["alia"].get("filters", "none")).split("+")
+    of_text = str(settings.get("text_to_image", settings["alia"]).get("filters", "none")).split("+")
+    semantic = {"semantic" in filters, "semantic" in of_text}
+    switch = "auto" if len(semantic) > 1 else ("on" if True in semantic else "off")
+    return {
+        "augmentations": tuple(
+            dict.fromkeys(
+                each["augmentation"] for each in settings.values() if "augmentation" in each
+            )
+        ),
+        "filters": switched(switch, "on" if "confidence" in filters else "off"),
+    }
 
 
 def _stack(runs: Sequence[Ran], arm: str) -> Labels:
@@ -300,7 +331,7 @@ def by_domain(
 def ask(bench: Bench, editor: str, own: Sequence[Ran], first: Sequence[Ran]) -> dict[str, Any]:
     """Measure what each part is worth: everything else as validation chose it."""
     seeds = range(bench.arguments.seeds)
-    chosen = [one.settings["alia"] for one in own]
+    chosen = narrowed(own[0]) | {"edit": EDITORS[editor]}
     variants: dict[str, tuple[str, dict[str, Any]]] = {
         "fixed_prompt": ("one fixed prompt of a user", {"descriptions": ("a photo of a {}",)}),
         "no_filter": ("no filter", {"filters": switched("off", "off")}),
@@ -310,28 +341,20 @@ def ask(bench: Bench, editor: str, own: Sequence[Ran], first: Sequence[Ran]) -> 
         "edits_300": ("300 edits", {"per_class": 30}),
         "edits_1000": ("1,000 edits", {"per_class": 100}),
     }
-    own_filters = [str(one.get("filters", "none")).split("+") for one in chosen]
     plan = []
     for name, (_, change) in variants.items():
-        for seed in seeds:
-            more: dict[str, Any] = {
-                "edit": EDITORS[editor],
-                "augmentations": (chosen[seed]["augmentation"],),
-                "filters": switched(
-                    *("on" if f in own_filters[seed] else "off" for f in ("semantic", "confidence"))
-                ),
-            } | change
-            if "per_class" in more:
-                more["multiply"] = None
-            if name == "fixed_prompt":
-                more["avoid_own"] = False
-            plan.append((name, seed, (), more))
+        more = chosen | change
+        if "per_class" in more:
+            more["multiply"] = None
+        if name == "fixed_prompt":
+            more["avoid_own"] = False
+        plan += [(name, seed, (), more) for seed in seeds]
     bench.queue(plan)
     said = {"alia": _stack(own, "alia"), "extra_real": _stack(first, "extra_real")}
     words = {"alia": "as validation chose", "extra_real": WORDS["extra_real"]}
     edits: dict[str, Any] = {}
     for name, (label, _) in variants.items():
-        runs = [_read(bench.runs / f"{name}-{seed}") for seed in seeds]
+        runs = [bench.kept(name, seed) for seed in seeds]
         said[name], words[name] = _stack(runs, "alia"), label
         edits[name] = [_edits(one) for one in runs]
     return {"rows": _shown(bench, "questions", own[0].y, said, words), "edits": edits}

@@ -70,13 +70,14 @@ class Comparison:
         told = self.figures()
         columns = ("all", *self.columns)
         face.say(title)
-        face.table(("method", *columns, "GeLDA minus it [95 %]"), list(_rows(told, columns)))
+        lead = f"{self.words.get(self.method, self.method)} minus it"
+        face.table(("method", *columns, f"{lead} [95 %]"), list(_rows(told, columns)))
         leads = [
             (f["label"], Estimate(f["lead"][0], f["lead"][1], f["lead"][2]))
             for f in told.values()
             if "lead" in f
         ]
-        face.figure(figure, lambda: forest(leads, x_label="GeLDA minus it, points", title=title))
+        face.figure(figure, lambda: forest(leads, x_label=f"{lead}, points", title=title))
         return told
 
 

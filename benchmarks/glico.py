@@ -4,7 +4,7 @@
         [--questions 25] [--jobs 2] [--network resnet-8]
 
 Data: npz with uint8 ``x, y`` (disjoint training sets are cut from it, seed by seed), ``x_val, y_val``, by
-which every arm chooses among its tries (at most 8, by their mean over the first three seeds), ``x_test, y_test`` and ``classes``. All
+which every arm chooses among its tries (seed 0, or ``--choosing N`` seeds; at most 8 tries), ``x_test, y_test`` and ``classes``. All
 arms train the same network for the same 1,500 steps of 32 images, on crops and mirror images; a generator
 is trained anew for each seed and shared by the arms that draw from it. What is chosen is what knows most about the
 validation images: the mean log-probability of the right class, at the temperature that suits it best.
@@ -44,8 +44,6 @@ from models.glico.spec import DecoderSpec, GlicoSpec, ReconstructionSpec
 from models.images.spec import ImageClassifierSpec
 
 QUICK = {"steps": 3, "width": 4}
-CHOOSING = 3
-"""Training sets, of those measured, by which an arm chooses among its tries."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,8 @@ class Bench:
         return found
 
     def choose(self, shots: int, arms: Mapping[str, Arm]) -> dict[str, Any]:
-        """Return the setting of each arm that validation takes, from the first `CHOOSING` seeds.
-
-        One training set of a hundred images tells good tries and bad ones apart by chance alone.
-        """
-        seeds = range(min(CHOOSING, self.arguments.seeds))
+        """Return the setting of each arm that validation takes, by the mean over the first seeds."""
+        seeds = range(min(self.arguments.choosing, self.arguments.seeds))
         tries = {
             name: [[self.job(shots, seed, setting) for seed in seeds] for setting in arm.tries]
             for name, arm in arms.items()
@@ -136,6 +131,7 @@ def add_options(face: Face) -> None:
     add("--runs", type=Path, required=True, metavar="FOLDER", help="where runs are kept")
     add("--shots", type=_numbers, default=(10, 25), metavar="N,N", help="images a class (10,25)")
     add("--settings-of", type=int, metavar="N", help="take what validation chose at N a class")
+    add("--choosing", type=_one_or_more, default=1, metavar="N", help="seeds that choose (1)")
     add("--arms", type=_arms, default=tuple(ARMS), metavar="A,B", help="these alone (all)")
     add("--questions", type=int, metavar="N", help="ask what each part is worth, at N a class")
     add("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
@@ -150,6 +146,12 @@ def _arms(text: str) -> tuple[str, ...]:
     if not {BEST, "real"} <= set(names) <= set(ARMS):
         raise argparse.ArgumentTypeError(f"{BEST} and real, and others of {', '.join(ARMS)}")
     return names
+
+
+def _one_or_more(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ class Allowed:
         role: what ALIA uses it for.
         licence: as its page states it; an SPDX identifier where it has one.
         megabytes: about how much is fetched.
-        memory_megabytes: about how much memory its weights and a usual batch take, in bfloat16.
+        memory_megabytes: about how much memory of a GPU its weights and a usual batch take: in bfloat16, but
+            image-text models in float32, as `semantic.load_image_text` has them.
         editors: of an editor, those that it can be the weights of.
         revision: the commit to take; None: what `main` is when it is pulled, which is then kept.
     """
@@ -43,10 +44,10 @@ ALLOWED = {
         Allowed("Qwen/Qwen3-4B-Instruct-2507", "language", "Apache-2.0", 8060, 10_000),
         Allowed("Qwen/Qwen2.5-1.5B-Instruct", "language", "Apache-2.0", 3100, 4000),
         Allowed("Qwen/Qwen2.5-0.5B-Instruct", "language", "Apache-2.0", 1000, 1600),
-        Allowed("openai/clip-vit-large-patch14", "image_text", "MIT", 1710, 1300),
-        Allowed("openai/clip-vit-base-patch32", "image_text", "MIT", 605, 600),
-        Allowed("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "image_text", "MIT", 605, 600),
-        Allowed("google/siglip-base-patch16-224", "image_text", "Apache-2.0", 813, 700),
+        Allowed("openai/clip-vit-large-patch14", "image_text", "MIT", 1710, 2200),
+        Allowed("openai/clip-vit-base-patch32", "image_text", "MIT", 605, 800),
+        Allowed("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "image_text", "MIT", 605, 800),
+        Allowed("google/siglip-base-patch16-224", "image_text", "Apache-2.0", 813, 1200),
         Allowed(
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
             "editor",

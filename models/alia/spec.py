@@ -35,6 +35,10 @@ EDITORS: dict[EditorName, str] = {
 """What edits where a spec names no model."""
 
 
+IMG2IMG_STEPS = 25
+"""Steps of `img2img` where a spec leaves them open."""
+
+
 class CaptionSpec(Spec):
     """Captions of the training images."""
 
@@ -124,14 +128,26 @@ class EditSpec(Spec):
     """The prompt, in which `{description}` stands for a description with its class, `{class}` for the
     class and `{setting}` for a description without its prefix; by default the editor's own."""
 
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
-    """Images edited at once. Part of the plan: equal batches give equal bytes."""
+    batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Images edited at once; by default what the memory of the worker that plans them allows. It is part of
+    the plan: equal batches give equal bytes."""
 
     precision: Precision = "auto"
     """Of denoiser and encoders; `auto` is bfloat16 on CUDA and on processors with AMX."""
 
     compiled: bool | None = None
     """Whether the denoiser's repeated blocks are compiled; by default on CUDA, for more than 1,000 edits."""
+
+    @model_validator(mode="after")
+    def _some_step_is_left(self) -> Self:
+        steps = self.steps or IMG2IMG_STEPS
+        if self.editor == "img2img" and int(steps * self.strength) < 1:
+            raise contradiction(
+                "no_step_left",
+                f"A `strength` of {self.strength:g} leaves none of {steps} steps: nothing would be edited",
+                "strength",
+            )
+        return self
 
 
 class SemanticSpec(Spec):

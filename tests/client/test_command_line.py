@@ -117,6 +117,7 @@ def test_alia_takes_folders_of_images_and_descriptions_from_a_file(cultivar, tmp
     file.write_text("a photo of a {} in the snow\n\na photo of a {} at night\n")
     words = ["run", "alia", "--dataset", tmp_path / "pets", "--extra", tmp_path / "more"]
     words += ["--subject", "pet", "--editor", "lcm", "--descriptions", file, "--multiply", 2]
+    words += ["--pause-after", "summarise", "--review", "sample"]
     ran = cultivar(*words, "--set", "edit.strength=0.7", "--detach")
     assert ran.returncode == Exit.DONE, ran.stderr
     job = ran.stdout.strip()
@@ -125,6 +126,7 @@ def test_alia_takes_folders_of_images_and_descriptions_from_a_file(cultivar, tmp
     spec = shown["spec"]
     assert (shown["kind"], spec["subject"]) == ("alia", "pet")
     assert (spec["edit"]["editor"], spec["edit"]["strength"]) == ("lcm", 0.7)
+    assert (spec["pause_after"], spec["review"]) == ("summarise", "sample")
     assert spec["descriptions"] == ["a photo of a {} in the snow", "a photo of a {} at night"]
     assert spec["extra"] != spec["dataset"]
     assert local.datasets.get(spec["extra"]).record.modality == "image"

@@ -74,6 +74,20 @@ def test_images_come_into_memory_as_pixels_and_numbers(tmp_path, scratch):
     assert read_images(tmp_path / "out").to_numpy()[1].tolist() == [1, 1, 0]
 
 
+def test_images_of_several_sizes_fit_no_array_and_the_first_that_differs_is_named(
+    tmp_path, scratch
+):
+    file = io.BytesIO()
+    Image.new("RGB", (SIDE + 2, SIDE)).save(file, "PNG")
+    made = unpack(
+        packed(tmp_path / "s.zip", **{"owl/0-1.png": file.getvalue()}), scratch, tmp_path / "out"
+    )
+    with pytest.raises(
+        CultivarError, match=r"0-1\.png is of 6 × 4 pixels, the first image of 4 × 4"
+    ):
+        made.to_numpy()
+
+
 def test_no_images_are_images_too(tmp_path, scratch):
     made = unpack(packed(tmp_path / "s.zip", []), scratch, tmp_path / "out")
     x, y = made.to_numpy()
@@ -209,6 +223,19 @@ def test_the_asynchronous_client_hands_them_over_too(server, tmp_path):
             return await AsyncJob(client, RECORD).images(tmp_path / "out", progress=False)
 
     assert len(asyncio.run(fetched())) == 3
+
+
+def test_edits_are_handed_over_as_other_images_are(job, server, tmp_path):
+    server.files = {"edits.zip": server.files["synthetic.zip"], "pairs.zip": b""}
+    assert len(job.images(tmp_path / "edits", progress=False)) == 3
+    with pytest.raises(CultivarError, match=r"but images: job\.images\(folder\)"):
+        _ = job.output
+
+
+def test_edits_in_shards_are_fetched_as_they_are(job, server, tmp_path):
+    server.files = {"edits.tar": b""}
+    with pytest.raises(CultivarError, match=r"class folders: .* fetches its edits\.tar"):
+        job.images(tmp_path / "edits", progress=False)
 
 
 def test_who_asks_a_job_for_what_it_did_not_make_is_told(job, server, tmp_path):

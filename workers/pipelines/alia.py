@@ -68,7 +68,7 @@ def _top_ups(job: AliaJob, choice: ImageChoice) -> list[NewTask]:
     """Return the tasks that edit anew what fell out: as large as those of the first edits."""
     if job.spec.attempts == 1:
         return []
-    batch, found = job.spec.edit.batch_size, []
+    batch, found = job.task.claim.earlier["plan"][0]["batch"], []
     for maker in makers_of(job.spec, job.evaluate):
         arm, items = MAKERS[maker], items_of(job, maker)
         kept = survivors(job, items, filters_of(choice.settings[arm]))

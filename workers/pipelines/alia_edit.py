@@ -13,15 +13,14 @@ from scipy.special import softmax
 
 from app.domain.tasks import Effects
 from models.alia import duplicates, semantic
-from models.alia.editing.engine import Edited, Editor, Order
-from models.alia.editing.loading import load_editor
-from models.alia.spec import EditSpec
+from models.alia.editing.engine import Edited, Order
 from models.errors import Interrupted
 from models.images.rows import square
 from models.seeds import derived_seed
 from workers.pipelines.alia_arms import filters_of
 from workers.pipelines.alia_items import Block, decided, write_block
 from workers.pipelines.alia_job import AliaJob, Originals, Picture, fold_numbers
+from workers.pipelines.alia_makers import load_maker
 from workers.pipelines.alia_plan import Slots, image_text, slots_of
 from workers.task import TaskRun
 
@@ -69,7 +68,9 @@ class Studio:
 
     def __init__(self, job: AliaJob, maker: str) -> None:
         self.job, self.maker, self.began = job, maker, time.monotonic()
-        self.editor = _editor(job, maker)
+        plan = job.task.claim.earlier["plan"][0]
+        self.editor = load_maker(job, maker, plan["wanted"])
+        self.editor.batch_size = job.task.batch(plan["batch"])
         self._slots: Slots = slots_of(job.task)
         self._originals = Originals(job.task)
         self._fold = fold_numbers(
@@ -187,26 +188,6 @@ def item_seed(seed: int, maker: str, row: int, description: str, number: int, at
     return derived_seed("edit", seed, row, words, number, attempt)
 
 
-def _editor(job: AliaJob, maker: str) -> Editor:
-    field = "edit.model" if maker == "edit" else "text_to_image"
-    found, device, spec = job.found(field), job.task.device, editing(job, maker)
-    batch = job.task.batch(spec.batch_size)
-    told = spec.model_copy(update={"batch_size": batch})
-    return job.task.shelf.get(
-        (field, found.revision, told.model_dump_json(), job.spec.summarise.prefix, device),
-        lambda: load_editor(told, found.path, found.id, field, job.spec.summarise.prefix, device),
-    )
-
-
-def editing(job: AliaJob, maker: str) -> EditSpec:
-    """Return the editor's settings; text to image has its own, but for size and batches."""
-    spec = job.spec.edit
-    if maker == "edit":
-        return spec
-    kept = {"size", "batch_size", "precision", "compiled", "negative"}
-    return EditSpec(editor="txt2img", **spec.model_dump(include=kept))
-
-
 def _kept(studio: Studio, blocks: Sequence[Block]) -> Effects:
     task = studio.job.task
     kept = []
@@ -217,8 +198,11 @@ def _kept(studio: Studio, blocks: Sequence[Block]) -> Effects:
         kept.append(task.keep_folder(folder))
     made = sum(len(block.slot) for block in blocks)
     halvings = task.claim.payload.get("halvings", 0)
+    first = task.claim.stage == "edit" and task.claim.payload.get("start") == 0
+    cut = studio.editor.cut_short(studio.job.descriptions, studio.job.classes) if first else []
     return Effects(
         result={
+            "cut_short": cut,
             "maker": studio.maker,
             "blocks": kept,
             "edits": made,

@@ -165,9 +165,32 @@ def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
         facts=facts,
         cautions=[
             *(one["sentence"] for one in dropped if one["sentence"]),
+            *_unfilled(job, selected["edit"]["unfilled"]),
+            *_cut_short(job),
             *_empty_controls(selected),
         ],
     )
+
+
+def _unfilled(job: AliaJob, unfilled: int) -> list[str]:
+    if not unfilled:
+        return []
+    return [
+        f"{unfilled} of the edits that were asked for are missing: after {job.spec.attempts} attempts each "
+        "the filters had kept none of them."
+    ]
+
+
+def _cut_short(job: AliaJob) -> list[str]:
+    """Return a sentence where the editor has not read some prompts to their end."""
+    edits = job.task.claim.earlier["edit"]
+    cut = [text for one in edits if one["maker"] == "edit" for text in one["cut_short"]]
+    if not cut:
+        return []
+    return [
+        f"{len(cut)} prompts are longer than the editor's text encoder reads, such as “{cut[0]}”: their "
+        "ends had no effect."
+    ]
 
 
 def _empty_controls(selected: Mapping[str, Any]) -> Iterator[str]:

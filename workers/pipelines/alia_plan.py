@@ -12,6 +12,7 @@ from models.alia import descriptions, quotas
 from models.alia.semantic import ImageText, load_image_text, shown
 from workers.pipelines.alia_arms import arms_of, candidates, makers_of
 from workers.pipelines.alia_job import AliaJob, Originals
+from workers.pipelines.alia_makers import load_maker
 from workers.pipelines.alia_prepare import planned_edits
 from workers.task import TaskRun
 
@@ -60,8 +61,10 @@ def plan(task: TaskRun) -> Effects:
     ).slots
     path = task.scratch / "slots.npz"
     _save(path, found, spec.attempts)
+    batch = spec.edit.batch_size or load_maker(job, "edit", len(found)).batch_size
     result = {
         "slots": task.keep(path).sha256,
+        "batch": batch,
         "wanted": len(found),
         "shown": None if own is None else _shown(job, own),
     }
@@ -69,7 +72,7 @@ def plan(task: TaskRun) -> Effects:
     counts = {"requested": len(found)} | ({"skipped": sum(skipped.values())} if skipped else {})
     return Effects(
         result=result,
-        plan=(*_edits(job, len(found)), *_searches(job)),
+        plan=(*_edits(job, len(found), batch), *_searches(job)),
         counts=counts,
     )
 
@@ -95,9 +98,8 @@ def _save(path: Path, found: Sequence[quotas.Slot], attempts: int) -> None:
     )
 
 
-def _edits(job: AliaJob, n: int) -> list[NewTask]:
+def _edits(job: AliaJob, n: int, batch: int) -> list[NewTask]:
     """Return the tasks of the edit stage: whole batches, so that who takes them moves no cut."""
-    batch = job.spec.edit.batch_size
     shard = batch * max(1, EDITS_A_TASK // batch)
     cuts = [
         (maker, start)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewTask
 from models.alia import descriptions
+from models.alia.editing.prompts import prompts
 from models.alia.spec import AliaSpec
 from models.errors import InputProblem
 from models.evaluation.arms import ALIA
@@ -34,6 +35,8 @@ def prepare(task: TaskRun) -> Effects:
     classes = opened.data.classes
     if spec.descriptions is not None:
         descriptions.check(spec.descriptions, classes, "descriptions", spec.summarise.prefix)
+    # Refused before hours of captions, not after.
+    prompts(spec.edit.editor, spec.edit.template, spec.summarise.prefix, "edit.template")
     wanted, skipped = planned_edits(spec, classes, opened.counts)
     if not wanted.any():
         raise InputProblem(

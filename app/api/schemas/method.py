@@ -16,7 +16,7 @@ class ModelInfo(View):
     """As its page or its folder states it."""
 
     memory_megabytes: int | None = None
-    """About how much memory its weights and a usual batch take in bfloat16; null where that is not known."""
+    """About how much memory of a GPU its weights and a usual batch take; null where that is not known."""
 
     default_of: tuple[str, ...] = ()
     """Fields of the spec, or editors, that take it where a spec names none."""

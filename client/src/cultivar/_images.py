@@ -15,7 +15,12 @@ import numpy.typing as npt
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._pixels import Pixels
 
-IMAGES_NAME: Final = "synthetic.zip"
+IMAGES_NAMES: Final = ("synthetic.zip", "edits.zip")
+"""Archives of class folders: GLICO's, and ALIA's."""
+
+SHARDS_NAME: Final = "edits.tar"
+"""The same edits as WebDataset."""
+
 METADATA: Final = "metadata.jsonl"
 _COPIED_BYTES: Final = 1 << 20
 _BROKEN: Final = (
@@ -58,7 +63,11 @@ class SyntheticImages:
         return tuple(sorted({str(item["label"]) for item in self.items}))
 
     def to_numpy(self) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`."""
+        """Return (x, y): uint8 n × height × width × 3, and numbers of `classes`.
+
+        Raises:
+            CultivarError: the images are of several sizes, and no array holds them.
+        """
         try:
             from PIL import Image  # noqa: PLC0415 (optional)
         except ImportError as error:
@@ -71,6 +80,11 @@ class SyntheticImages:
                 pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
             if row == 0:
                 x = np.empty((len(y), *pixels.shape), dtype=np.uint8)
+            if pixels.shape != x.shape[1:]:
+                raise CultivarError(
+                    f"{path.name} is of {pixels.shape[1]} × {pixels.shape[0]} pixels, the first image of "
+                    f"{x.shape[2]} × {x.shape[1]}: read them one by one, from `paths`"
+                )
             x[row] = pixels
         return x, y
 

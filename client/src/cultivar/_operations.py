@@ -14,7 +14,7 @@ from cultivar._downloading import RemoteFile, download_to
 from cultivar._exceptions import ConfigurationError, CultivarError
 from cultivar._exchange import Flow, Query, Send, Work, exchange, new_key, one_page, pages
 from cultivar._image_classifier import LocalImageClassifier
-from cultivar._images import IMAGES_NAME, SyntheticImages, check_empty, unpack
+from cultivar._images import IMAGES_NAMES, SHARDS_NAME, SyntheticImages, check_empty, unpack
 from cultivar._loading import load_classifier, needed
 from cultivar._output import OUTPUT_NAMES, Output, read_output
 from cultivar._packing import as_zip
@@ -228,7 +228,8 @@ def output(job: JobRecord, show: bool) -> Flow[Output]:
     made = [artifact.name for artifact in (yield from artifacts(job.id))]
     found = [name for name in made if name in OUTPUT_NAMES]
     if not found:
-        instead = ", but images: job.images(folder) fetches them" if IMAGES_NAME in made else ""
+        images = not {*IMAGES_NAMES}.isdisjoint(made)
+        instead = ", but images: job.images(folder) fetches them" if images else ""
         raise CultivarError(f"{job.id} ({job.kind}, {job.state}) has no synthetic rows{instead}")
     with tempfile.TemporaryDirectory(prefix="cultivar-") as folder:
         paths = yield from download(job.id, Path(folder), found[:1], show)
@@ -238,15 +239,21 @@ def output(job: JobRecord, show: bool) -> Flow[Output]:
 
 def images(job: JobRecord, folder: Path, show: bool) -> Flow[SyntheticImages]:
     """Fetch a job's synthetic images and unpack them into a folder of their own."""
-    if IMAGES_NAME not in [artifact.name for artifact in (yield from artifacts(job.id))]:
-        raise CultivarError(f"{job.id} ({job.kind}, {job.state}) has no synthetic images")
+    made = [artifact.name for artifact in (yield from artifacts(job.id))]
+    found = [name for name in made if name in IMAGES_NAMES]
+    if not found:
+        instead = " in class folders: job.download(folder) fetches its " + SHARDS_NAME
+        raise CultivarError(
+            f"{job.id} ({job.kind}, {job.state}) has no synthetic images"
+            + (instead if SHARDS_NAME in made else "")
+        )
     folder = folder.expanduser()
     yield Work(lambda: check_empty(folder))
     yield Work(lambda: folder.parent.mkdir(parents=True, exist_ok=True))
     # Beside the folder, not in the system's own place for such: there may be little room there.
     with tempfile.TemporaryDirectory(prefix=".cultivar-", dir=folder.parent) as name:
         scratch = Path(name)
-        (archive,) = yield from download(job.id, scratch, [IMAGES_NAME], show)
+        (archive,) = yield from download(job.id, scratch, found[:1], show)
         unpacked: SyntheticImages = yield Work(lambda: unpack(archive, scratch, folder))
     return unpacked
 

@@ -105,12 +105,16 @@ class Model(Protocol):
 
 
 class Editor:
-    """Edits images into domains with one model."""
+    """Edits images into domains with one model.
+
+    Attributes:
+        batch_size: images edited at once; whoever keeps an editor may change it between calls.
+    """
 
     def __init__(self, model: Model, prompts: Prompts, batch_size: int) -> None:
         self._model = model
         self._prompts = prompts
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._latents = Keeping(MOST_KEPT)
         self._embeddings = Keeping(MOST_KEPT)
 
@@ -119,7 +123,7 @@ class Editor:
         """What edits depend on besides their orders, as JSON."""
         return {
             **self._model.facts,
-            "batch": self._batch_size,
+            "batch": self.batch_size,
             "size": self._model.sizes.side,
             "template": self._prompts.template,
         }
@@ -168,7 +172,7 @@ class Editor:
         rows: dict[Size, list[int]] = {}
         for row, order in enumerate(orders):
             rows.setdefault(self._model.sizes.of(order.image, order.source), []).append(row)
-        most = self._batch_size
+        most = self.batch_size
         return [
             (size, alike[start : start + most])
             for size, alike in rows.items()
@@ -179,7 +183,7 @@ class Editor:
         self, orders: list[Order], size: Size, on_step: Callable[[], None]
     ) -> Iterator[Edited]:
         # Always as many rows, for a kernel may round otherwise with fewer.
-        padded = [*orders, *[orders[-1]] * (self._batch_size - len(orders))]
+        padded = [*orders, *[orders[-1]] * (self.batch_size - len(orders))]
         batch = Batch(
             torch.cat([self._embedded(order) for order in padded]),
             torch.cat([self._encoded(order, size) for order in padded])

@@ -14,6 +14,7 @@ from transformers.utils import logging as text_logging
 from models import precision
 from models.alia.catalogue import INDEX, PIPELINES
 from models.alia.editing import stable
+from models.alia.editing.batching import automatic
 from models.alia.editing.engine import Editor, Model
 from models.alia.editing.flux2 import Flux2Klein, SourcesFlux2KleinPipeline
 from models.alia.editing.prompts import prompts
@@ -116,7 +117,7 @@ def load_editor(
     if compiled:
         getattr(pipeline, kind.denoiser).compile_repeated_blocks()
     model.facts |= {"precision": resolved, "compiled": compiled}
-    return Editor(model, written, spec.batch_size)
+    return Editor(model, written, spec.batch_size or automatic(model.sizes.side, device))
 
 
 def _index(folder: Path, name: str, editor: EditorName, param: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.alia.spec import EditorName
+from models.alia.spec import IMG2IMG_STEPS, EditorName
 from models.errors import InputProblem, first_line
 
 
@@ -16,9 +16,9 @@ class Defaults:
 
 
 DEFAULTS: dict[EditorName, Defaults] = {
-    "img2img": Defaults(steps=25, guidance=5.0),
+    "img2img": Defaults(steps=IMG2IMG_STEPS, guidance=5.0),
     # As img2img, so that this control differs by its source alone.
-    "txt2img": Defaults(steps=25, guidance=5.0),
+    "txt2img": Defaults(steps=IMG2IMG_STEPS, guidance=5.0),
     "instruct_pix2pix": Defaults(steps=20, guidance=5.0),
     "lcm": Defaults(steps=4, guidance=8.0),
     "flux2_klein": Defaults(steps=4, guidance=1.0),

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.domain.records import ALL_SCOPES
+from app.domain.reviews import Picture, ReviewItem
 from app.domain.tasks import Effects, NewArtifact, NewModel
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
@@ -73,7 +74,12 @@ def owned(client: TestClient, store: Store, blobs: LocalBlobs, tenant: str) -> d
     model = NewModel({"config.json": {"sha256": blob.sha256, "bytes": blob.bytes}}, {})
     sheet = {"thumbnails": {"sha256": blob.sha256, "bytes": blob.bytes}}
     raw = {"manifest": MANIFEST | {"modality": "image", "columns": sheet}, "stats": {}}
-    work(store, Effects(dataset=raw, artifacts=(file,), generator=model, classifier=model))
+    picture = Picture(blob.sha256, blob.bytes)
+    item = ReviewItem("7", "cat", "a {} in snow", None, picture, picture, "image/png", "kept")
+    work(
+        store,
+        Effects(dataset=raw, artifacts=(file,), generator=model, classifier=model, review=(item,)),
+    )
     (artifact,) = client.get(f"/v1/jobs/{made['job_id']}/artifacts").json()["data"]
     ids = {
         noun: client.get(f"/v1/{noun}").json()["data"][0]["id"]
@@ -89,7 +95,13 @@ def owned(client: TestClient, store: Store, blobs: LocalBlobs, tenant: str) -> d
         "classifiers": ids["classifiers"],
         "key_id": ids["keys"],
         "name": "config.json",
+        "item_id": item.item_id,
+        "side": "before",
     }
+
+
+BODIES = {"patch": {"name": "x"}, "/v1/jobs/{job_id}/reviews": {"reject": ["7"]}}
+"""What is sent to routes that take a body, by verb or path."""
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -112,8 +124,8 @@ def test_another_tenants_id_answers_as_an_unknown_one(
         for verb in operations:
             answers = []
             for ids in (owned, unknown):
-                body = {"json": {"name": "x"}} if verb == "patch" else {}
-                answer = stranger.request(verb, filled(path, ids), **body)
+                body = BODIES.get(verb) or (BODIES.get(path) if verb == "post" else None)
+                answer = stranger.request(verb, filled(path, ids), json=body)
                 problem = assert_problem(answer, 404)
                 assert not any(value in answer.text for value in ids.values() if "_" in value)
                 answers.append({**problem, "request_id": None})

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cultivar import specs
 from cultivar._cli import reviewing
@@ -23,6 +23,9 @@ NOT_RELEASED = "not_released"
 
 _ON_IMAGES = frozenset({"alia", "glico"})
 """Kinds of job whose data are images, without being told so."""
+
+_EDITORS = get_args(specs.EditSpec.model_fields["editor"].annotation)
+"""Of `alia` jobs."""
 
 _NO_DATASET = f"ds_{0:032x}"
 """Stands for a dataset that is still a file, while the rest of the spec is looked at."""
@@ -72,7 +75,7 @@ def add_to(commands: Any) -> None:
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="any other field, as in objective.steps=300",
+        help="any other field, as in objective.steps=300 or edit.strength=0.6",
     )
     parser.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="where its files go")
@@ -82,16 +85,29 @@ def add_to(commands: Any) -> None:
 
 def _add_editing(parser: argparse.ArgumentParser) -> None:
     """Add what is asked of an `alia` job alone."""
-    parser.add_argument(
-        "--extra", help="alia: further real images to compare with, an id or a file or folder"
-    )
-    parser.add_argument("--subject", metavar="WORD", help="alia: what the classes are kinds of")
-    parser.add_argument("--editor", metavar="NAME", help="alia: img2img, instruct_pix2pix, …")
-    parser.add_argument(
+    alia = parser.add_argument_group("alia")
+    alia.add_argument("--subject", metavar="WORD", help="what the classes are kinds of: bird")
+    alia.add_argument("--editor", metavar="NAME", help=f"{', '.join(_EDITORS)}; by default img2img")
+    alia.add_argument(
         "--descriptions",
         type=Path,
         metavar="FILE",
-        help="alia: the domains, a line each, with {} where the class goes",
+        help="the domains, where they are known: a line each, with {} where the class goes",
+    )
+    alia.add_argument(
+        "--extra",
+        metavar="DATASET",
+        help="further real images to compare with: an id, or a file or folder to upload",
+    )
+    alia.add_argument(
+        "--pause-after",
+        choices=["summarise"],
+        help="wait for a person to look at the descriptions found",
+    )
+    alia.add_argument(
+        "--review",
+        choices=["sample", "all"],
+        help="wait for a person to accept or reject some or all of the edits",
     )
 
 
@@ -153,7 +169,8 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
     fields = _of_file(arguments.spec) if arguments.spec else {}
     fields["kind"] = arguments.kind
     plan = ("raise_to", "per_class", "match", "multiply")
-    names = ("dataset", "extra", "generator", "mix", "size", "subject", *plan, "seed")
+    alone = ("extra", "subject", "pause_after", "review")
+    names = ("dataset", "generator", "mix", "size", *alone, *plan, "seed")
     given = {name: getattr(arguments, name) for name in names}
     fields.update({name: value for name, value in given.items() if value is not None})
     if arguments.descriptions:

@@ -79,8 +79,10 @@ class EditSpec(Part):
     editor's own.
     """
 
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
-    """Images edited at once. Part of the plan: equal batches give equal bytes."""
+    batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Images edited at once; by default what the memory of the worker that plans them allows. It
+    is part of the plan: equal batches give equal bytes.
+    """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of denoiser and encoders; `auto` is bfloat16 on CUDA and on processors with AMX."""
