@@ -1,19 +1,29 @@
-"""What ALIA's tests work with: tiny random models in one folder, and a zip of pictures in three parts."""
+"""What ALIA's tests work with: tiny random models, pictures in three parts, jobs and what they hand out."""
+
+from __future__ import annotations
 
 import io
 import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 from transformers import CLIPModel
 
+from app.domain.jobs import SUCCESSFUL, Job, JobState
+from app.domain.reviews import ShownItem
 from tests.models.alia import tiny_diffusion, tiny_language
 from tests.models.encoders import tiny
+from tests.workers.here import Here
 from tests.workers.pictures import COLOURS
+from workers.shelf import Shelf
+
+if TYPE_CHECKING:
+    from tests.workers.conftest import Service
 
 SIDE = 32
 COLUMNS = {"label": "label", "split": "split", "subdomain": "domain"}
@@ -26,6 +36,10 @@ PARTS: dict[str, Mapping[str, int]] = {
     "val": dict.fromkeys(("ant", "bee", "cat"), 4),
     "test": dict.fromkeys(("ant", "bee", "cat"), 6),
 }
+FILES = ("descriptions.json", "edits.zip", "pairs.zip", "lineage.parquet", "predictions.npz")
+FILES += ("card.md", "edits.png", "dropped.png")
+CLASSES = ("ant", "bee", "cat")
+OFF: dict[str, Any] = {"enabled": False}
 EDITOR: dict[str, Any] = {
     "model": "sd", "size": SIDE, "steps": 4, "batch_size": 4, "precision": "float32",
 }  # fmt: skip
@@ -96,8 +110,96 @@ def _picture(label: int, seed: list[int], night: bool) -> bytes:
     return file.getvalue()
 
 
-def unpacked(archive: bytes, folder: Path) -> list[dict[str, Any]]:
-    """Unpack a zip of images into a folder; return the lines of its metadata."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as entries:
-        entries.extractall(folder)
-    return [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+def worked(
+    service: Service,
+    name: str,
+    stops: dict[str, list[int]] | None = None,
+    shelf: Shelf | None = None,
+) -> Here:
+    """Run what is to be done, by a worker with nothing loaded yet unless its shelf is given."""
+    here = Here(service, service.settings.home / name, stops or {}, shelf=shelf or Shelf())
+    here.work()
+    return here
+
+
+def pictures(service: Service, data: bytes) -> str:
+    """Return a dataset of pictures in three parts, by day and by night."""
+    dataset, ingest = service.dataset(data, "zoo.zip", "image", **COLUMNS)
+    worked(service, f"ingest-{dataset}")
+    assert service.get(ingest).state is JobState.SUCCEEDED, service.get(ingest).error
+    return dataset
+
+
+def ended(service: Service, spec: dict[str, Any], shelf: Shelf | None = None, **more: Any) -> Job:
+    """Return a job, without evaluation unless told otherwise, when it has ended, or waits."""
+    job = service.job(spec, **({"evaluate": OFF} | more))
+    worked(service, job, shelf=shelf)
+    return service.get(job)
+
+
+def error(job: Job) -> tuple[str, str | None, str]:
+    """Return code, field and sentence of what a job failed of."""
+    assert job.state is JobState.FAILED, job.state
+    assert job.error is not None
+    return job.error["code"], job.error["param"], job.error["detail"]
+
+
+def waits_for(job: Job) -> str | None:
+    assert job.state is JobState.AWAITING_REVIEW, job.error
+    return job.awaiting
+
+
+def to_review(service: Service, job: Job) -> list[ShownItem]:
+    """Return what a job that waits shows a person."""
+    with service.store.read() as tx:
+        page, more = tx.reviews.page(service.tenant, job.id, limit=100)
+    assert not more
+    return page
+
+
+def pixels(service: Service, sha256: str) -> np.ndarray:
+    return np.asarray(Image.open(service.blobs.local_path(service.tenant, sha256)))
+
+
+def lineage(service: Service, job_id: str) -> list[dict[str, Any]]:
+    """Return what is told of every edit; scores as a dict."""
+    table = pq.read_table(io.BytesIO(service.read(job_id, "lineage.parquet")))
+    return [row | {"scores": dict(row["scores"])} for row in table.to_pylist()]
+
+
+def archived(service: Service, job_id: str, name: str = "edits.zip") -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(service.read(job_id, name)))
+
+
+def lines_of(archive: zipfile.ZipFile) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
+
+
+def made(service: Service, job_id: str) -> dict[str, str]:
+    """Return sha-256 by name of all that a job hands out and that names no job nor seconds."""
+    assert service.get(job_id).state in SUCCESSFUL, service.get(job_id).error
+    artifacts = service.artifacts(job_id)
+    files = {name: artifacts[name] for name in FILES if name in artifacts}
+    with service.store.read() as tx:
+        classifier = tx.classifiers.by_job(service.tenant, job_id)
+    assert classifier is not None
+    return files | {name: blob["sha256"] for name, blob in classifier.files.items()}
+
+
+def manifest(service: Service, job_id: str) -> dict[str, Any]:
+    """Return a manifest without what names the job or tells seconds: its id and the report."""
+    found: dict[str, Any] = json.loads(service.read(job_id, "manifest.json"))
+    assert found.pop("job") == job_id
+    for name in ("report.json", "report.html"):
+        found["files"].pop(name, None)
+    return found
+
+
+def report(service: Service, job_id: str) -> dict[str, Any]:
+    """Return a job's report without what depends on who worked on it: seconds."""
+    found: dict[str, Any] = json.loads(service.read(job_id, "report.json"))
+    compute = found["facts"]["compute"]
+    for cost in (compute["edits"], *compute["classifiers"].values()):
+        for name in [name for name in cost if name.startswith("seconds")]:
+            assert cost.pop(name) > 0
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -13,15 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from app.domain.jobs import SUCCESSFUL, JobState
+from app.domain.jobs import SUCCESSFUL
 from models.alia.semantic import load_image_text, shown
 from models.encoders.folder import FOLDERS_VARIABLE
 from models.images.classifier import ImageClassifier
-from tests.workers.alia_zoo import COLUMNS, GRASS, NIGHT, PARTS, RAIN, TINY, models, zoo
+from tests.workers.alia_zoo import (
+    CLASSES,
+    GRASS,
+    NIGHT,
+    PARTS,
+    RAIN,
+    TINY,
+    archived,
+    lineage,
+    lines_of,
+    made,
+    manifest,
+    models,
+    pictures,
+    report,
+    worked,
+    zoo,
+)
 from tests.workers.here import Here
 from workers.pipelines import alia, alia_plan
 from workers.pipelines.alia_edit import item_seed
@@ -29,34 +44,15 @@ from workers.pipelines.alia_edit import item_seed
 if TYPE_CHECKING:
     from tests.workers.conftest import Service
 
-CLASSES = ("ant", "bee", "cat")
 EACH = 7
 """Edits of each class that are asked for."""
 
 ARMS = ["real", "alia", "randaugment", "text_to_image", "extra_real"]
 EVALUATE: dict[str, Any] = {"seeds": 2, "penalties": [1.0], "budget": 4, "controls": ARMS[2:]}
-OFF: dict[str, Any] = {"enabled": False}
 FILTERS: dict[str, Any] = {
     "semantic": {"switch": "on", "model": "clip", "negatives": ["a black image"]},
     "confidence": {"switch": "auto", "folds": 2, "steps": 3},
 }
-FILES = ("descriptions.json", "edits.zip", "pairs.zip", "lineage.parquet", "predictions.npz")
-FILES += ("card.md", "edits.png", "dropped.png")
-
-
-def worked(service: Service, name: str, stops: dict[str, list[int]] | None = None) -> Here:
-    """Run what is to be done."""
-    here = Here(service, service.settings.home / name, stops or {})
-    here.work()
-    return here
-
-
-def pictures(service: Service, data: bytes) -> str:
-    """Return a dataset of pictures in three parts, by day and by night."""
-    dataset, ingest = service.dataset(data, "zoo.zip", "image", **COLUMNS)
-    worked(service, f"ingest-{dataset}")
-    assert service.get(ingest).state is JobState.SUCCEEDED, service.get(ingest).error
-    return dataset
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,50 +87,6 @@ def calm(alone: Service, spec: dict[str, Any]) -> tuple[str, Here]:
     here = worked(alone, "calm")
     assert alone.get(job).state in SUCCESSFUL, alone.get(job).error
     return job, here
-
-
-def lineage(service: Service, job_id: str) -> list[dict[str, Any]]:
-    """Return what is told of every edit; scores as a dict."""
-    table = pq.read_table(io.BytesIO(service.read(job_id, "lineage.parquet")))
-    return [row | {"scores": dict(row["scores"])} for row in table.to_pylist()]
-
-
-def archived(service: Service, job_id: str, name: str = "edits.zip") -> zipfile.ZipFile:
-    return zipfile.ZipFile(io.BytesIO(service.read(job_id, name)))
-
-
-def lines_of(archive: zipfile.ZipFile) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
-
-
-def made(service: Service, job_id: str) -> dict[str, str]:
-    """Return sha-256 by name of all that a job hands out and that names no job nor seconds."""
-    assert service.get(job_id).state in SUCCESSFUL, service.get(job_id).error
-    artifacts = service.artifacts(job_id)
-    files = {name: artifacts[name] for name in FILES if name in artifacts}
-    with service.store.read() as tx:
-        classifier = tx.classifiers.by_job(service.tenant, job_id)
-    assert classifier is not None
-    return files | {name: blob["sha256"] for name, blob in classifier.files.items()}
-
-
-def manifest(service: Service, job_id: str) -> dict[str, Any]:
-    """Return a manifest without what names the job or tells seconds: its id and the report."""
-    found: dict[str, Any] = json.loads(service.read(job_id, "manifest.json"))
-    assert found.pop("job") == job_id
-    for name in ("report.json", "report.html"):
-        found["files"].pop(name, None)
-    return found
-
-
-def report(service: Service, job_id: str) -> dict[str, Any]:
-    """Return a job's report without what depends on who worked on it: seconds."""
-    found: dict[str, Any] = json.loads(service.read(job_id, "report.json"))
-    compute = found["facts"]["compute"]
-    for cost in (compute["edits"], *compute["classifiers"].values()):
-        for name in [name for name in cost if name.startswith("seconds")]:
-            assert cost.pop(name) > 0
-    return found
 
 
 def test_every_stage_is_resumed_and_no_byte_changes(
@@ -344,48 +296,3 @@ def test_the_classifier_that_is_handed_out_loads_and_predicts(
     assert classifier.config["classes"] == list(CLASSES)
     assert classifier.config["trained_on"] == report(alone, calm[0])["classifier"]["trained_on"]
     assert report(alone, calm[0])["verdict"]["sentence"] in (tmp_path / "card.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def plain(alone: Service, spec: dict[str, Any]) -> str:
-    """A job without filters and comparisons, by a worker that has done nothing else."""
-    job = alone.job(TINY | {"dataset": spec["dataset"]}, evaluate=OFF)
-    worked(alone, "plain")
-    assert alone.get(job).state is JobState.SUCCEEDED, alone.get(job).error
-    return job
-
-
-@pytest.fixture(scope="module")
-def shards(alone: Service, spec: dict[str, Any]) -> str:
-    """The same for WebDataset, by a worker whose editor has just edited another dataset."""
-    others = {"dataset": pictures(alone, zoo(seed=2)), "review": "all"}
-    before = alone.job(TINY | others, evaluate=OFF)
-    output = {"format": "webdataset", "pairs": False}
-    job = alone.job(TINY | {"dataset": spec["dataset"], "output": output}, evaluate=OFF)
-    worked(alone, "shards")
-    assert alone.get(before).state is JobState.AWAITING_REVIEW, alone.get(before).error
-    assert alone.get(job).state is JobState.SUCCEEDED, alone.get(job).error
-    return job
-
-
-def test_an_editor_that_stays_loaded_edits_every_dataset_s_own_images(
-    alone: Service, plain: str, shards: str
-) -> None:
-    assert lineage(alone, shards) == [
-        row | {"file_name": f"{row['item_id']}.png"} for row in lineage(alone, plain)
-    ]
-
-
-def test_an_archive_for_webdataset_has_images_and_what_is_known_of_them_by_key(
-    alone: Service, plain: str, shards: str
-) -> None:
-    assert not {"pairs.zip", "edits.zip"} & set(alone.artifacts(shards))
-    archive = archived(alone, plain)
-    with tarfile.open(fileobj=io.BytesIO(alone.read(shards, "edits.tar"))) as tar:
-        files = ((one.name, tar.extractfile(one)) for one in tar)
-        found = {name: file.read() for name, file in files if file is not None}
-    for line in lines_of(archive):
-        key = line["item_id"]
-        assert found.pop(f"{key}.png") == archive.read(line["file_name"])
-        assert json.loads(found.pop(f"{key}.json")) == line | {"file_name": f"{key}.png"}
-    assert not found
