@@ -145,8 +145,15 @@ def scores_of(job: AliaJob, block: Block) -> Scores:
         semantic=block.semantic if looked else None,
         confidence=block.p if block.p.shape[1] else None,
         distance=block.distance,
-        twins=twins(small(list(block.small)), filters.duplicate.distance) if near else None,
+        twins=_twins(block, filters.duplicate.distance) if near else None,
     )
+
+
+def _twins(block: Block, distance: float) -> Labels:
+    """Return the pairs of edits that are near; black ones are all alike, and dropped for that alone."""
+    rows = np.flatnonzero(~block.black)
+    found: Labels = rows[twins(small(list(block.small[rows])), distance)]
+    return found
 
 
 def decided(job: AliaJob, block: Block, filters: Collection[str]) -> Decisions:

@@ -162,7 +162,13 @@ def test_slots_that_no_filter_lets_be_filled_are_counted_as_failed(
     ("fields", "why"),
     [
         (semantic("a painting") | {"attempts": 2}, "24 semantic"),
-        ({"edit": TINY["edit"] | {"model": "dark"}}, "12 black"),
+        (
+            {
+                "edit": TINY["edit"] | {"model": "dark"},
+                "filters": TINY["filters"] | {"duplicate": {"switch": "on"}},
+            },
+            "12 black",
+        ),
         (
             {"filters": TINY["filters"] | {"duplicate": {"switch": "on", "distance": 1.0}}},
             "12 duplicate",
