@@ -31,7 +31,7 @@ def assert_problem(response: Any, status: int, code: str | None = None) -> dict[
         ("GET", "/v1/webhooks"),
         ("GET", "/v1/limits"),
         ("GET", "/v1/usage"),
-        ("POST", "/v1/jobs/x/reviews"),
+        ("POST", "/v1/jobs/x/verdicts"),
         ("GET", "/v1/jobs/"),
         ("GET", "/v1/jobs/%00"),
         ("GET", "/redoc"),

@@ -7,6 +7,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from models.alia.editing.loading import load_editor
@@ -68,11 +69,6 @@ def test_an_undistilled_flux_is_guided_by_two_calls_a_step(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("editor", "settings", "words"),
     [
-        (
-            "img2img",
-            {"strength": 0.05, "steps": 10},
-            "0.05 of 10 steps .* 20 steps would leave one",
-        ),
         ("lcm", {"strength": 0.05, "steps": 4}, "0.05 of 4 steps .* at most 2 steps are possible"),
         ("lcm", {"strength": 0.01, "steps": 4}, "no number of steps would"),
     ],
@@ -83,6 +79,13 @@ def test_a_strength_that_leaves_no_step_is_refused(
     with pytest.raises(InputProblem, match=words) as raised:
         load(editor, **settings)
     assert (raised.value.code, raised.value.param) == ("no_step_left", "edit.strength")
+
+
+def test_a_strength_that_plainly_leaves_no_step_is_refused_with_the_spec() -> None:
+    with pytest.raises(ValidationError, match=r"0\.05 leaves none of 10 steps"):
+        EditSpec(strength=0.05, steps=10)
+    with pytest.raises(ValidationError, match=r"0\.03 leaves none of 25 steps"):
+        EditSpec(strength=0.03)
 
 
 def test_the_least_strength_that_leaves_a_step_makes_an_edit(load: Load) -> None:
