@@ -37,6 +37,8 @@ OTHERS = {
     # states and codes
     "partially_succeeded", "no_descriptions", "no_step_left", "no_edit_left", "image_too_narrow",
     "gpu_out_of_memory",
+    # beside the spec
+    "release_if",
     # counts, and entries of report, manifest, metadata and scores
     "requested", "skipped", "generated", "unfilled", "choice", "how", "described_by", "batches_halved",
     "editor", "domain", "source", "source_row", "own_class", "other_class",
