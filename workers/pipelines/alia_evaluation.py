@@ -151,6 +151,7 @@ def _context(job: AliaJob, found: Mapping[str, Any]) -> Context:
         "side": job.side,
         "descriptions": list(job.descriptions),
         "described_by": task.claim.earlier["summarise"][0]["how"],
+        "training_images_by_description": task.claim.earlier["plan"][0]["shown"],
         "filters": dropped,
         "unfilled": selected["edit"]["unfilled"],
         "models": job.result["models"],

@@ -30,7 +30,7 @@ class Slots:
     Attributes:
         label: class of each, `n`.
         description: number of its description, `n`.
-        number: running number within class and description, `n`.
+        number: as `quotas.Slot` has it, `n`: it stays when more are wanted.
         sources: numbers of training images to try, one an attempt, `n attempts`.
     """
 
@@ -85,16 +85,12 @@ def slots_of(task: TaskRun) -> Slots:
 
 
 def _save(path: Path, found: Sequence[quotas.Slot], attempts: int) -> None:
-    sources = np.zeros((len(found), attempts), np.int64)
-    for number, slot in enumerate(found):
-        # Of a class with fewer images than attempts, the first come again: with other seeds.
-        sources[number] = np.resize(np.asarray(slot.sources, np.int64), attempts)
     np.savez(
         path,
         label=np.array([slot.label for slot in found], np.int64),
         description=np.array([slot.description for slot in found], np.int64),
         number=np.array([slot.number for slot in found], np.int64),
-        sources=sources,
+        sources=np.array([slot.sources for slot in found], np.int64).reshape(-1, attempts),
     )
 
 
