@@ -14,7 +14,8 @@ text-to-image images of the same prompts, and beside 300 unbiased real images.
 and off; fewer edits, 300 of them beside the 300 real images.
 
 Every job's result is kept in ``--runs`` and read again: an interrupted benchmark goes on where it was.
-Cost on two cores with AMX: about 20 minutes a seed, and with questions as much again.
+Cost on two free cores with AMX: about 25 minutes for the first seed, half of that for each further one; the questions,
+3 minutes for each of seven variants and each seed.
 """
 
 import json
@@ -213,7 +214,7 @@ def main() -> int:
     add("--runs", type=Path, required=True, metavar="FOLDER", help="where results are kept")
     add("--questions", action="store_true", help="also what each part is worth")
     add("--workers", type=int, default=2, metavar="N", help="worker processes (2)")
-    add("--steps", type=int, default=700, help="of every classifier (700)")
+    add("--steps", type=int, default=800, help="of every classifier (800)")
     arguments = face.parse()
     check(arguments.world)
     arguments.runs.mkdir(parents=True, exist_ok=True)
