@@ -59,7 +59,7 @@ def test_equal_worlds_are_equal_bytes_and_further_images_are_for_training(
 
 
 def test_a_world_without_its_models_is_refused_by_name(world: Path) -> None:
-    with pytest.raises(SystemExit, match="there is no .*captioner"):
+    with pytest.raises(SystemExit, match=r"there is no .*captioner"):
         check(world)
 
 
