@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks.alia import PARTS, Ran, narrowed
+from benchmarks.alia import narrowed
+from benchmarks.alia_jobs import PARTS, Ran
 from benchmarks.image_world import SPLITS, check, packed
 
 if TYPE_CHECKING:

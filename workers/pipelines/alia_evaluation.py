@@ -1,36 +1,27 @@
 """ALIA's `evaluate` stage: what the arms' classifiers said, the report with its pictures, the classifier."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from app.domain.tasks import Effects
-from models.evaluation.arms import ALIA
 from models.evaluation.image_settings import ImageChoice
-from models.evaluation.latent_map import project
-from models.evaluation.page import render
-from models.evaluation.report import Context, build
-from models.evaluation.result import HandedOut
+from models.evaluation.report import Context
 from models.images.spec import ImageClassifierSpec
 from workers.pipelines.alia_arms import EXTRA, classifier_of
-from workers.pipelines.alia_items import Items, items_of
+from workers.pipelines.alia_items import items_of
 from workers.pipelines.alia_job import MAKERS, AliaJob
 from workers.pipelines.alia_pictures import pictures
-from workers.pipelines.alia_select import Selection, selection_of
+from workers.pipelines.alia_select import selection_of
 from workers.pipelines.image_evaluation import (
     Steps,
     classifier_on_real,
     cost_of,
     measured_images,
-    novelty_in_pixels,
-    report_folder,
-    synthetic_rows,
 )
-from workers.pipelines.image_handing import classifier_effects
-from workers.pipelines.judging import judged
-from workers.pipelines.manifest import kept_artifacts, software
+from workers.pipelines.image_reporting import reported, unmeasured
+from workers.pipelines.manifest import software
 from workers.task import TaskRun
 
 _MAKER = {arm: maker for maker, arm in MAKERS.items()}
@@ -42,28 +33,9 @@ def evaluate(task: TaskRun) -> Effects:
     choice = ImageChoice.from_json(task.claim.earlier["choose"][0])
     items, chosen = items_of(job, "edit"), selection_of(job, "edit")
     compute = _compute(job, choice, len(chosen.kept))
-    if job.evaluate.enabled:
-        return _reported(job, choice, items, chosen, compute, steps)
-    handed = HandedOut(ALIA.name, job.classifier.model_dump(mode="json"), {})
-    folder = report_folder(task, pictures(job, items, chosen, steps))
-    return Effects(
-        result={
-            "files": task.keep_folder(folder),
-            "classifier": classifier_effects(job, handed, None),
-            "compute": compute,
-        }
-    )
-
-
-def _reported(
-    job: AliaJob,
-    choice: ImageChoice,
-    items: Items,
-    chosen: Selection,
-    compute: Mapping[str, Any],
-    steps: Steps,
-) -> Effects:
-    task, real = job.task, classifier_on_real(job.task)
+    if not job.evaluate.enabled:
+        return unmeasured(job, compute, pictures(job, items, chosen, steps))
+    real = classifier_on_real(task)
     result = measured_images(
         job,
         real,
@@ -73,37 +45,15 @@ def _reported(
         shown=lambda arm, _setting, spec: _shown(job, arm, spec),
         subdomains=tuple(task.claim.inputs["dataset"].get("subdomains") or ()),
     )
-
-    def made() -> Iterator[tuple[Any, Any]]:
-        yield items.small[chosen.kept], items.label[chosen.kept]
-
-    synthetic = synthetic_rows(job, real, result.data, made(), steps)
-    fidelity, release = judged(task, result, synthetic)
-    novelty = novelty_in_pixels(job, made(), steps)
-    facts = {"nearest_ratio_in_pixels": novelty, "compute": compute}
-    context = replace(_context(job, facts), fidelity=fidelity, release=release)
-    report = build(result, context)
-    summary = {"verdict": report["verdict"]}
-    if release is not None:
-        summary["release"] = report["release"]
-    if release is not None and not release.granted:
-        # The report at once, and nothing else: no image, not even in a picture.
-        files = task.keep_folder(report_folder(task, {}, report, render(report)))
-        return Effects(
-            artifacts=tuple(kept_artifacts(files)), summary=summary, withheld=release.sentence
-        )
-    drawn = pictures(job, items, chosen, steps)
-    points = project(result.data, (synthetic.x, synthetic.y), task.claim.seed % 2**32)
-    folder = report_folder(task, drawn, report, render(report, points, list(drawn.values())))
-    arrays: dict[str, Any] = {**result.predictions(), "rows": job.part("test").rows}
-    np.savez(folder / "predictions.npz", **arrays)
-    return Effects(
-        result={
-            "files": task.keep_folder(folder),
-            "classifier": classifier_effects(job, result.handed_out, report),
-            "compute": compute,
-            "summary": summary,
-        }
+    return reported(
+        job,
+        result,
+        real,
+        compute,
+        steps,
+        made=lambda: [(items.small[chosen.kept], items.label[chosen.kept])],
+        context=lambda facts: _context(job, facts),
+        pictures=lambda: pictures(job, items, chosen, steps),
     )
 
 

@@ -1,19 +1,12 @@
 """GLICO's `evaluate` stage: what the arms' classifiers said, the report with its pictures, the classifier."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from app.domain.tasks import Effects
-from models.evaluation.arms import GLICO
 from models.evaluation.image_settings import ImageChoice
-from models.evaluation.latent_map import project
-from models.evaluation.page import render
 from models.evaluation.pictures import Picture
-from models.evaluation.report import Context, build
-from models.evaluation.result import HandedOut
+from models.evaluation.report import Context
 from workers.pipelines.glico_arms import classifier_of, shown
 from workers.pipelines.glico_compute import compute_of
 from workers.pipelines.glico_pictures import paths, samples
@@ -23,15 +16,11 @@ from workers.pipelines.image_evaluation import (
     Steps,
     classifier_on_real,
     measured_images,
-    novelty_in_pixels,
-    report_folder,
-    synthetic_rows,
 )
-from workers.pipelines.image_handing import classifier_effects
+from workers.pipelines.image_reporting import reported, unmeasured
 from workers.pipelines.image_results import skipped_in_words
 from workers.pipelines.image_shards import Shard, load_image_generator, shards
-from workers.pipelines.judging import judged
-from workers.pipelines.manifest import kept_artifacts, software
+from workers.pipelines.manifest import software
 from workers.task import TaskRun
 
 
@@ -40,22 +29,9 @@ def evaluate(task: TaskRun) -> Effects:
     job, steps = GlicoJob(task), Steps(task)
     choice = ImageChoice.from_json(task.claim.earlier["choose"][0])
     compute = compute_of(job, choice)
-    if job.evaluate.enabled:
-        return _reported(job, choice, compute, steps)
-    handed = HandedOut(GLICO.name, job.spec.classifier.model_dump(mode="json"), {})
-    return Effects(
-        result={
-            "files": task.keep_folder(report_folder(task, _pictures(job, steps))),
-            "classifier": classifier_effects(job, handed, None),
-            "compute": compute,
-        }
-    )
-
-
-def _reported(
-    job: GlicoJob, choice: ImageChoice, compute: Mapping[str, Any], steps: Steps
-) -> Effects:
-    task, real = job.task, classifier_on_real(job.task)
+    if not job.evaluate.enabled:
+        return unmeasured(job, compute, _pictures(job, steps))
+    real = classifier_on_real(task)
     result = measured_images(
         job,
         real,
@@ -64,34 +40,15 @@ def _reported(
         spec_of=lambda arm, setting: classifier_of(arm, setting, job.spec.classifier),
         shown=shown,
     )
-    synthetic = synthetic_rows(job, real, result.data, _made(job), steps)
-    fidelity, release = judged(task, result, synthetic)
-    novelty = novelty_in_pixels(job, _made(job), steps)
-    facts = {"nearest_ratio_in_pixels": novelty, "compute": compute}
-    context = replace(_context(job, facts), fidelity=fidelity, release=release)
-    report = build(result, context)
-    summary = {"verdict": report["verdict"]}
-    if release is not None:
-        summary["release"] = report["release"]
-    if release is not None and not release.granted:
-        # The report at once, and nothing else: no image, not even in a picture.
-        files = task.keep_folder(report_folder(task, {}, report, render(report)))
-        return Effects(
-            artifacts=tuple(kept_artifacts(files)), summary=summary, withheld=release.sentence
-        )
-    pictures = _pictures(job, steps)
-    points = project(result.data, (synthetic.x, synthetic.y), task.claim.seed % 2**32)
-    page = render(report, points, list(pictures.values()))
-    folder = report_folder(task, pictures, report, page)
-    arrays: dict[str, Any] = {**result.predictions(), "rows": job.part("test").rows}
-    np.savez(folder / "predictions.npz", **arrays)
-    return Effects(
-        result={
-            "files": task.keep_folder(folder),
-            "classifier": classifier_effects(job, result.handed_out, report),
-            "compute": compute,
-            "summary": summary,
-        }
+    return reported(
+        job,
+        result,
+        real,
+        compute,
+        steps,
+        made=lambda: _made(job),
+        context=lambda facts: _context(job, facts),
+        pictures=lambda: _pictures(job, steps),
     )
 
 

@@ -1,5 +1,6 @@
 """Editors of the Stable Diffusion family: a UNet between a VAE's latents, led by CLIP's text."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from models.alia.spec import EditSpec
 from models.errors import InputProblem
 
 
-class StableModel:
+class StableModel(ABC):
     """A pipeline of the family; subclasses say how theirs is called.
 
     Attributes:
@@ -113,9 +114,9 @@ class StableModel:
             pixels[torch.tensor(flagged, device=pixels.device)] = 0
         return pixels
 
+    @abstractmethod
     def _arguments(self, batch: Batch) -> dict[str, Any]:
         """Return what this pipeline takes besides what all of them take."""
-        raise NotImplementedError
 
     def _taken(self, steps: int) -> int:
         self._pipeline.scheduler.set_timesteps(steps)
