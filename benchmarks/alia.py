@@ -177,6 +177,8 @@ def ask(bench: Bench, editor: str, own: Sequence[Ran], first: Sequence[Ran]) -> 
         "edits_300": ("300 edits", {"per_class": 30}),
         "edits_1000": ("1,000 edits", {"per_class": 100}),
     }
+    # What validation chose is there already.
+    variants = {name: one for name, one in variants.items() if chosen | one[1] != chosen}
     plan = []
     for name, (_, change) in variants.items():
         more = chosen | change

@@ -1,7 +1,7 @@
 """The arms of `benchmarks.glico`: how each gets its images, and the settings that it may choose from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.few_shot import Setting
@@ -14,6 +14,7 @@ RATES: tuple[Mapping[str, Any], ...] = (
 
 PUBLISHED = {"low": 0.1, "high": 0.4, "residuals": False}
 BEST = "glico"
+_CONDITIONED = {"decoder": {"conditioned": True}}
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,39 @@ def _each(**settings: Any) -> tuple[Setting, ...]:
 
 
 def _pairs(source: str) -> tuple[Setting, ...]:
-    """Return settings of images from pairs of one class, most of the time or always."""
-    always = Setting(classifier=RATES[0], source=source, probability=1.0)
-    return (*_each(source=source, probability=0.75), always)
-
-
-def _mixing(source: str) -> tuple[Setting, ...]:
-    """Return settings of images from pairs of one class under mixup across classes, a little or whole."""
+    """Return settings of images from pairs of one class, alone or under mixup across classes."""
     whole = {**RATES[0], "mixup": 1.0}
     return (
-        *_each(source=source, probability=0.5, classifier={"mixup": 0.3}),
+        *_each(source=source, probability=0.75),
         *(Setting(classifier=whole, source=source, probability=p) for p in (0.5, 0.25)),
+        Setting(classifier={**RATES[1], "mixup": 0.3}, source=source, probability=0.5),
         Setting(classifier={**RATES[1], "mixup": 1.0}, source=source, probability=0.5),
     )
 
 
+def _conditioned() -> tuple[Setting, ...]:
+    """Return two of them, alone and under mixup, with a generator that is told the class."""
+    alone, *_, mixed = _pairs(BEST)
+    return tuple(replace(one, generator=_CONDITIONED) for one in (alone, mixed))
+
+
+def _more_pixels() -> tuple[Setting, ...]:
+    """Return two more for the cross-fade, which has no generator to vary: pairs always, and a little mixup."""
+    a_little = {**RATES[0], "mixup": 0.3}
+    return (
+        Setting(classifier=RATES[0], source="fade", probability=1.0),
+        Setting(classifier=a_little, source="fade", probability=0.5),
+    )
+
+
 ARMS: Mapping[str, Arm] = {
-    BEST: Arm(
-        "GLICO with residuals, alone or under mixup",
-        (*_pairs("glico"), *_mixing("glico")),
-    ),
+    BEST: Arm("GLICO with residuals, alone or under mixup", (*_pairs(BEST), *_conditioned())),
     "real": Arm("real only, tuned", _each()),
     "cutout": Arm("Cutout", _each(classifier={"augmentation": "cutout"})),
     "mixup": Arm("mixup", (*_each(classifier={"mixup": 1.0}), *_each(classifier={"mixup": 0.3}))),
     "cross_fade": Arm(
         "pixel cross-fade of the same pairs, alone or under mixup",
-        (*_pairs("fade"), *_mixing("fade")),
+        (*_pairs("fade"), *_more_pixels()),
     ),
     "published": Arm(
         "GLICO as published", _each(source="glico", probability=0.5, interpolation=PUBLISHED)
@@ -81,7 +89,7 @@ QUESTIONS: Mapping[str, tuple[str, Setting]] = {
     ),
     "conditioned": (
         "conditioned on the class",
-        Setting(source="glico", generator={"decoder": {"conditioned": True}}),
+        Setting(source="glico", generator=_CONDITIONED),
     ),
 }
 """What GLICO owes to which part: a label, and the setting but for rate, decay and share."""

@@ -233,7 +233,7 @@ def more(runs: Sequence[Ran], data: FewShot) -> dict[str, Any]:
 
 def ask(bench: Bench, shots: int) -> dict[str, dict[str, Any]]:
     """Measure what each part is worth, at GLICO's own rate and decay."""
-    alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES) + 1])
+    alone = Arm("GLICO with residuals", ARMS[BEST].tries[: len(RATES)])
     chosen = bench.choose(shots, {BEST: alone, "real": ARMS["real"]})
     settings = dict(chosen)
     own = {"classifier": chosen[BEST].classifier, "probability": chosen[BEST].probability}
@@ -277,6 +277,8 @@ def _in_words(setting: Any) -> str:
         told.append(f"p {setting.probability:g}")
     if "mixup" in c:
         told.append(f"mixup {c['mixup']:g}")
+    if setting.generator.get("decoder", {}).get("conditioned"):
+        told.append("generator told the class")
     return ", ".join(told)
 
 
