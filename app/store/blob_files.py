@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.problems import Invalid, NotFound, OutOfSpace
 from app.store.failpoints import failpoint
@@ -23,6 +23,11 @@ class Blob:
 
     sha256: str
     bytes: int
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """How documents name it: `app.store.references` finds it by this form alone."""
+        return {"sha256": self.sha256, "bytes": self.bytes}
 
 
 class BlobStore(Protocol):

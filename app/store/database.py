@@ -128,6 +128,15 @@ class Store:
                     act(later)
 
     @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Open a reading transaction all of whose statements see the same moment."""
+        with _problems(), self._engine.connect() as connection:
+            if self._one_writer is None:  # on SQLite every transaction is like that
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield Transaction(connection, self._clock, writable=False)
+
+    @contextmanager
     def _alone(self) -> Iterator[None]:
         if self._one_writer is None:
             yield
