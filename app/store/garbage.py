@@ -226,6 +226,6 @@ def _cutoff(work: Work, tenant_id: str, grace_seconds: float) -> datetime:
     receiving = select(func.min(uploads.c.touched_at)).where(
         uploads.c.tenant_id == tenant_id, uploads.c.state == UploadState.RECEIVING
     )
-    began = [work.now(), work.scalar(running), work.scalar(receiving)]
+    began: list[datetime | None] = [work.now(), work.scalar(running), work.scalar(receiving)]
     oldest = min(one for one in began if one is not None)
     return oldest - timedelta(seconds=grace_seconds)
