@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", parents=[common], help="put back what was lost, in a process of its own"
     )
     command.set_defaults(run=lambda settings, _: _reconcile(settings))
-    command = commands.add_parser("admin", parents=[common], help="tenants and keys")
+    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs")
     admin.add_arguments(command)
     command.set_defaults(run=_admin)
     return parser
