@@ -98,7 +98,7 @@ class Collector:
     blobs: BlobStore
     grace_seconds: float
     holder: str
-    _stop: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _held_since: float = field(default=float("-inf"), init=False)
 
     def stop(self) -> None:
