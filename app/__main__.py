@@ -15,6 +15,7 @@ from app.home import migrate
 from app.queue import Bell
 from app.reconcile import Reconciler
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store
 from app.supervisor import StackError
 
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", parents=[common], help="put back what was lost, in a process of its own"
     )
     command.set_defaults(run=lambda settings, _: _reconcile(settings))
-    command = commands.add_parser("admin", parents=[common], help="tenants and keys")
+    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs")
     admin.add_arguments(command)
     command.set_defaults(run=_admin)
     return parser
@@ -96,7 +97,8 @@ def _reconcile(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     store = Store(settings.database)
     try:
-        Reconciler(store, Bell(settings.redis_url), settings).run_forever(stop)
+        blobs = open_blobs(settings.blobs, settings.home)
+        Reconciler(store, Bell(settings.redis_url), settings, blobs).run_forever(stop)
     finally:
         store.close()
 
