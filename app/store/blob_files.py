@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,19 @@ class Blob:
 
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob as its store lists it.
+
+    Attributes:
+        modified: when it was last put, by the clock of the store's file system.
+    """
+
+    sha256: str
+    bytes: int
+    modified: datetime
 
 
 class BlobStore(Protocol):
@@ -65,6 +79,9 @@ class BlobStore(Protocol):
 
     def delete(self, tenant_id: str, sha256: str) -> None:
         """Forget a blob; one that is not there is forgotten already."""
+
+    def stored(self, tenant_id: str) -> Iterator[Stored]:
+        """Yield a tenant's blobs, in no order; one put meanwhile may or may not be among them."""
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         """Return whether the blob is there and its content has its sha-256."""

@@ -6,6 +6,7 @@ Nothing is shared across tenants: that a blob exists must not tell one tenant wh
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from app.store.blob_files import (
     FULL,
     Blob,
     BlobStore,
+    Stored,
     check_sum,
     full_disk,
     hash_file,
@@ -93,6 +95,13 @@ class LocalBlobs:
 
     def delete(self, tenant_id: str, sha256: str) -> None:
         self._path(tenant_id, sha256).unlink(missing_ok=True)
+
+    def stored(self, tenant_id: str) -> Iterator[Stored]:
+        for path in (self._root / tenant_id).glob("??/*"):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                yield Stored(path.name, stat.st_size, modified)
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         try:

@@ -24,7 +24,7 @@ from app.store.generators import Classifiers, Generators
 from app.store.idempotency import Idempotency
 from app.store.jobs import Jobs
 from app.store.keys import Keys
-from app.store.migrate import migrate
+from app.store.migrate import lift_limits, migrate
 from app.store.register import Register
 from app.store.reviews import Reviews
 from app.store.roles import Roles
@@ -126,6 +126,22 @@ class Store:
             with suppress(Unavailable, OutOfSpace), self.write() as later:
                 for act in tx.afterwards:
                     act(later)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Open a reading transaction that sees one moment to its end, however long it reads.
+
+        Writers go on meanwhile. It is for a backup's hours, so the limits of ordinary work do not hold.
+        """
+        with _problems(), self._engine.connect() as connection:
+            if self._one_writer is None:
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                if self._one_writer is None:
+                    lift_limits(connection)
+                yield Transaction(connection, self._clock, writable=False)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

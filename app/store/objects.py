@@ -20,6 +20,7 @@ from app.domain.problems import Invalid, NotFound, Unavailable
 from app.store.blob_files import (
     CHUNK,
     Blob,
+    Stored,
     check_sum,
     full_disk,
     hash_file,
@@ -111,6 +112,13 @@ class ObjectBlobs:
         if self.exists(tenant_id, sha256):
             with _problems():
                 obstore.delete(self._store, key)
+
+    def stored(self, tenant_id: str) -> Iterator[Stored]:
+        with _problems():
+            for batch in obstore.list(self._store, prefix=tenant_id):
+                for meta in batch:
+                    name = meta["path"].rpartition("/")[2]
+                    yield Stored(name, meta["size"], meta["last_modified"])
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         try:
