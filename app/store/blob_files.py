@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.problems import Invalid, NotFound, OutOfSpace
 from app.store.failpoints import failpoint
@@ -24,6 +24,11 @@ class Blob:
 
     sha256: str
     bytes: int
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """How documents name it: `app.store.references` finds it by this form alone."""
+        return {"sha256": self.sha256, "bytes": self.bytes}
 
 
 @dataclass(frozen=True, slots=True)
