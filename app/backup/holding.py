@@ -17,7 +17,6 @@ ROLE = "blobs"
 
 _LEASE_SECONDS = 60.0
 _RENEW_SECONDS = 10.0
-_PATIENCE_SECONDS = 120.0
 
 _LOST = "the database could not be written to for so long that garbage collection may have begun; try again"
 
@@ -25,11 +24,16 @@ _LOST = "the database could not be written to for so long that garbage collectio
 class Holding:
     """Holds the role "blobs" of a database, and renews it in a thread until the end.
 
+    Args:
+        store: the database.
+        patience_seconds: how long another holder is waited for.
+
     Raises:
         BackupError: another process held it all the time that we waited.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience_seconds: float = 120.0) -> None:
+        self._patience_seconds = patience_seconds
         self._store = store
         self._clock = HostClock()
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -38,7 +42,7 @@ class Holding:
         self._thread = threading.Thread(target=self._keep, name="role-blobs", daemon=True)
 
     def __enter__(self) -> Self:
-        until = self._clock.seconds() + _PATIENCE_SECONDS
+        until = self._clock.seconds() + self._patience_seconds
         while not self._hold():
             if self._clock.seconds() > until:
                 raise BackupError(

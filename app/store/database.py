@@ -129,9 +129,9 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
-        """Open a reading transaction that sees one moment to its end, however long it reads.
+        """Open a reading transaction all of whose statements see the same moment.
 
-        Writers go on meanwhile. It is for a backup's hours, so the limits of ordinary work do not hold.
+        Writers go on meanwhile. A backup may read for long, so the limits of ordinary work do not hold.
         """
         with _problems(), self._engine.connect() as connection:
             if self._one_writer is None:
