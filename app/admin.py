@@ -1,7 +1,11 @@
 """The operator's way to tenants, their keys and backups, straight on the database."""
 
 import argparse
+import os
+import socket
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
 from datetime import timedelta
 
 from app.backup import commands
@@ -9,7 +13,9 @@ from app.domain.problems import NotFound
 from app.domain.records import ALL_SCOPES, Key, Tenant
 from app.home import migrate
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store, Transaction
+from app.store.garbage import Collector
 
 Action = Callable[[Settings, argparse.Namespace, Callable[[str], None]], None]
 
@@ -19,7 +25,7 @@ class AdminError(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``tenants create|list``, ``keys create|list|revoke``, ``backup``, ``verify`` and ``restore``."""
+    """Add ``tenants create|list``, ``keys create|list|revoke``, ``backup|verify|restore``, ``collect``."""
     nouns = parser.add_subparsers(required=True, metavar="NOUN")
 
     tenants = nouns.add_parser("tenants", help="who owns datasets, jobs and keys")
@@ -53,12 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     commands.add_arguments(nouns)
 
+    collecting = nouns.add_parser("collect", help="take away blobs that nothing names any more")
+    collecting.add_argument("--dry-run", action="store_true", help="say what would be done")
+    collecting.set_defaults(action=_collect)
+
 
 def run(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Do what `arguments` say and hand each line to print to `say`, as soon as there is one.
 
     Raises:
         AdminError: an unknown tenant, key or scope, or a name that is taken.
+        BlobsTaken: another process is busy with the blobs.
         BackupError: a backup that cannot be made or used, or a fault in what was looked at.
     """
     arguments.action(settings, arguments, say)
@@ -71,16 +82,23 @@ def _in_a_transaction(act: Callable[[Transaction, argparse.Namespace], list[str]
         settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]
     ) -> None:
         migrate(settings)
-        store = Store(settings.database)
-        try:
-            with store.write() as tx:
-                lines = act(tx, arguments)
-        finally:
-            store.close()
+        with closing(Store(settings.database)) as store, store.write() as tx:
+            lines = act(tx, arguments)
         for line in lines:
             say(line)
 
     return action
+
+
+def _collect(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
+    migrate(settings)
+    blobs = open_blobs(settings.blobs, settings.home)
+    holder = f"{socket.gethostname()}:{os.getpid()}:collect"
+    with closing(Store(settings.database)) as store:
+        collector = Collector(store, blobs, settings.collect_grace_seconds, holder)
+        done = collector.run_once(dry_run=arguments.dry_run)
+    for name, value in asdict(done).items():
+        say(f"{value:>16,}  {name.replace('_', ' ')}")
 
 
 def _create_tenant(tx: Transaction, arguments: argparse.Namespace) -> list[str]:

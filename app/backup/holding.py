@@ -12,8 +12,7 @@ from app.backup.folder import BackupError
 from app.domain.problems import Problem
 from app.store.clock import HostClock
 from app.store.database import Store, Transaction
-
-ROLE = "blobs"
+from app.store.garbage import ROLE
 
 _LEASE_SECONDS = 60.0
 _RENEW_SECONDS = 10.0
