@@ -23,7 +23,7 @@ from app.store.tables import metadata
 def check_service(store: Store, blobs: BlobStore, say: Say) -> Findings:
     """Look at a database and its blob store, which may be at work meanwhile."""
     findings = Findings(say)
-    with Holding(store) as holding:
+    with Holding(store, say) as holding:
         with store.snapshot() as tx:
             require_schema(tx)
             check_rows(tx, findings)

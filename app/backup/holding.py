@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from app.backup.findings import Say
 from app.backup.folder import BackupError
 from app.domain.problems import Problem
 from app.store.clock import HostClock
@@ -25,13 +26,15 @@ class Holding:
 
     Args:
         store: the database.
+        say: is told that another holder is waited for.
         patience_seconds: how long another holder is waited for.
 
     Raises:
         BackupError: another process held it all the time that we waited.
     """
 
-    def __init__(self, store: Store, patience_seconds: float = 120.0) -> None:
+    def __init__(self, store: Store, say: Say, patience_seconds: float = 120.0) -> None:
+        self._say = say
         self._patience_seconds = patience_seconds
         self._store = store
         self._clock = HostClock()
@@ -42,7 +45,11 @@ class Holding:
 
     def __enter__(self) -> Self:
         until = self._clock.seconds() + self._patience_seconds
+        told = False
         while not self._hold():
+            if not told:
+                self._say("waiting for a garbage collection, a backup or a restore to end")
+                told = True
             if self._clock.seconds() > until:
                 raise BackupError(
                     "another backup, a restore or a garbage collection is at work on these blobs; try again later"

@@ -37,7 +37,7 @@ def restore_backup(folder: Folder, store: Store, blobs: BlobStore, say: Say) -> 
     """
     manifest = folder.manifest()
     _require_whole(folder, manifest)
-    with Holding(store) as holding:
+    with Holding(store, say) as holding:
         with store.read() as tx:
             _require_empty(tx)
         with loaded(folder, manifest) as rows, rows.snapshot() as source:

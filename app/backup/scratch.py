@@ -49,6 +49,7 @@ def _fill(url: str, folder: Folder, manifest: Manifest) -> None:
                     load_table(connection, folder.table(name), name)
             except DBAPIError as error:
                 raise BackupError(f"{folder.table(name)} cannot be loaded: {error.orig}") from error
-        migrate(engine)
+        if manifest.revision != known_revisions()[-1]:
+            migrate(engine)
     finally:
         engine.dispose()

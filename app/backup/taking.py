@@ -29,7 +29,7 @@ def take_backup(store: Store, blobs: BlobStore, folder: Folder, say: Say) -> Fin
         BackupError: the folder is not empty, or the database not at this version's schema.
     """
     findings = Findings(say)
-    with Holding(store) as holding:
+    with Holding(store, say) as holding:
         with store.snapshot() as tx:
             require_schema(tx)
             folder.create()

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -41,10 +42,11 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def known_revisions() -> list[str]:
+@cache
+def known_revisions() -> tuple[str, ...]:
     """Return every migration of this version, oldest first."""
     steps = ScriptDirectory.from_config(_config()).walk_revisions()
-    return [step.revision for step in steps][::-1]
+    return tuple(step.revision for step in steps)[::-1]
 
 
 def _config() -> Config:

@@ -105,7 +105,7 @@ class House:
         self.ingest(self.tenant("other"), b"the other's")
         self.finish(self.claimed())
         tenant = self.tenant("björn")
-        self.ingest(tenant)
+        making = self.ingest(tenant)
         with self.store.write() as tx:
             tx.keys.create(tenant, "ci", frozenset({"jobs:read"}))
             tx.uploads.create(tenant, "never sent", 10, None, 10)
@@ -115,7 +115,9 @@ class House:
             # A dependent of what has not ended yet.
             spec = {"kind": "classifier", "dataset": dataset.id, "deep": [{"ü": [1e-300, None]}]}
             cell = {"cell": 'line\nbreak "and" \\ 🦜'}
-            tx.jobs.create(NewJob(tenant, "classifier", spec, seed=1, metadata=cell))
+            tx.jobs.create(
+                NewJob(tenant, "classifier", spec, seed=1, metadata=cell, inputs=(making.id,))
+            )
         self.finish(self.claimed())
         self._classify(tenant)
         with self.store.write() as tx:
@@ -156,6 +158,12 @@ def found_house(tmp_path: Path) -> Iterator[Callable[[str], House]]:
 def house(found_house: Callable[[str], House], database_url: str) -> House:
     """A service with nothing in it, on either database."""
     return found_house(database_url)
+
+
+@pytest.fixture
+def here(found_house: Callable[[str], House], sqlite_url: str) -> House:
+    """One on SQLite, where the kind of database makes no difference."""
+    return found_house(sqlite_url)
 
 
 @pytest.fixture

@@ -46,10 +46,10 @@ def test_all_that_was_there_is_there_again_on_either_database(
         assert tx.roles.hold("reconciler", "a new one", 30)
 
 
-def test_a_backup_is_for_its_owner_alone(house: House, tmp_path: Path) -> None:
-    house.live_in()
+def test_a_backup_is_for_its_owner_alone(here: House, tmp_path: Path) -> None:
+    here.live_in()
     folder = tmp_path / "deep" / "backup"
-    house.back_up(folder)
+    here.back_up(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 20
@@ -124,34 +124,34 @@ def test_of_an_upload_that_was_under_way_no_part_is_said_to_be_there(
 
 
 def test_a_backup_of_an_object_store_goes_into_another_one(
-    house: House, elsewhere: House, s3: str, tmp_path: Path
+    here: House, elsewhere: House, s3: str, tmp_path: Path
 ) -> None:
-    house.blobs = open_blobs(f"s3://bucket/{tmp_path.name}/a", tmp_path / "a")
+    here.blobs = open_blobs(f"s3://bucket/{tmp_path.name}/a", tmp_path / "a")
     elsewhere.blobs = open_blobs(f"s3://bucket/{tmp_path.name}/b", tmp_path / "b")
-    tenant = house.live_in()
-    assert not house.back_up(tmp_path / "backup").faults
+    tenant = here.live_in()
+    assert not here.back_up(tmp_path / "backup").faults
     assert not elsewhere.restore(tmp_path / "backup").faults
-    assert elsewhere.stored(tenant) == house.stored(tenant) != set()
+    assert elsewhere.stored(tenant) == here.stored(tenant) != set()
 
 
 def test_an_older_schema_is_brought_up_to_date(
-    house: House, elsewhere: House, tmp_path: Path
+    here: House, elsewhere: House, tmp_path: Path
 ) -> None:
-    house.live_in()
+    here.live_in()
     folder = Folder(tmp_path / "backup")
-    house.back_up(folder.path)
+    here.back_up(folder.path)
     make_older(folder)
-    assert not house.check_backup(folder.path).faults
+    assert not here.check_backup(folder.path).faults
     assert not elsewhere.restore(folder.path).faults
-    before, after = house.rows(), elsewhere.rows()
+    before, after = here.rows(), elsewhere.rows()
     assert after["review_items"] == []
     assert without_clocks(after) == without_clocks(before) | {"review_items": []}
 
 
-def test_a_later_schema_is_refused(house: House, elsewhere: House, tmp_path: Path) -> None:
-    house.back_up(tmp_path / "backup")
+def test_a_later_schema_is_refused(here: House, elsewhere: House, tmp_path: Path) -> None:
+    here.back_up(tmp_path / "backup")
     change_manifest(Folder(tmp_path / "backup"), revision="9999", version="9.9")
-    for act in (house.check_backup, elsewhere.restore):
+    for act in (here.check_backup, elsewhere.restore):
         with pytest.raises(BackupError, match=r"9999.*later version"):
             act(tmp_path / "backup")
 
@@ -167,7 +167,7 @@ def test_a_database_of_another_schema_is_not_backed_up(
 
 
 def test_collection_of_garbage_waits_for_a_backup(house: House) -> None:
-    with Holding(house.store), house.store.write() as tx:
+    with Holding(house.store, print), house.store.write() as tx:
         assert not tx.roles.hold("blobs", "collector", 30)
     with house.store.write() as tx:
         assert tx.roles.hold("blobs", "collector", 30)
@@ -179,12 +179,15 @@ def test_a_backup_waits_for_collection_of_garbage(house: House, tmp_path: Path) 
     house.back_up(tmp_path / "backup")
     with house.store.write() as tx:
         tx.roles.hold("blobs", "collector", 30)
-    with pytest.raises(BackupError, match="at work on these blobs"), Holding(house.store, 0.1):
+    with (
+        pytest.raises(BackupError, match="at work on these blobs"),
+        Holding(house.store, print, 0.1),
+    ):
         pass
 
 
 def test_a_backup_that_lost_its_role_does_not_go_on(house: House) -> None:
-    with Holding(house.store) as holding:
+    with Holding(house.store, print) as holding:
         with house.store.write() as tx:
             tx.connection.exec_driver_sql("UPDATE roles SET holder = 'collector'")
         with house.store.write() as tx, pytest.raises(BackupError, match="try again"):
