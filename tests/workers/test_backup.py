@@ -8,6 +8,7 @@ from app.backup.folder import Folder
 from app.backup.restoring import restore_backup
 from app.backup.taking import take_backup
 from app.domain.jobs import JobState
+from app.domain.records import DatasetState
 from app.store.blobs import open_blobs
 from app.store.database import Store
 from tests.workers.conftest import Service
@@ -18,7 +19,7 @@ def test_what_ran_here_at_the_time_is_finished_there(
     latents: Callable[..., bytes],
     tmp_path: Path,
 ) -> None:
-    _, job = service.dataset(latents())
+    dataset, job = service.dataset(latents())
     with service.store.write() as tx:
         assert tx.tasks.claim(("cpu",), "a worker that stays behind", 600) is not None
     backup = Folder(tmp_path / "backup")
@@ -32,7 +33,8 @@ def test_what_ran_here_at_the_time_is_finished_there(
     try:
         moved.worker()
         assert moved.wait(job).state is JobState.SUCCEEDED
-        assert moved.artifacts(job)
+        with store.read() as tx:
+            assert tx.datasets.get(service.tenant, dataset).state is DatasetState.READY
         assert not check_service(store, blobs, print).faults
     finally:
         moved.close()

@@ -12,8 +12,7 @@ from app.domain.tasks import TaskState
 from app.store.garbage import BlobsTaken, Collector
 from tests.app.backup.conftest import House
 
-CALM_SECONDS = 0.5
-"""The storm's length before the backup begins, and after it has ended."""
+PATIENCE_SECONDS = 100.0
 
 
 class Storm:
@@ -46,6 +45,13 @@ class Storm:
         self.done["collected"] += 1
         time.sleep(0.05)
 
+    def until(self, act: str, more: int) -> None:
+        """Wait until so many more of one kind are done."""
+        wanted, end = self.done[act] + more, time.monotonic() + PATIENCE_SECONDS
+        while self.done[act] < wanted:
+            assert time.monotonic() < end, f"after {PATIENCE_SECONDS} s only {self.done}"
+            time.sleep(0.01)
+
     def stop(self) -> None:
         self._over.set()
 
@@ -65,17 +71,17 @@ def test_a_backup_in_a_storm_lacks_nothing_and_work_goes_on_from_it(
     with ThreadPoolExecutor(len(acts)) as threads:
         futures = [threads.submit(storm.keep, act) for act in acts]
         try:
-            time.sleep(CALM_SECONDS)
+            storm.until("finished", 20)
+            storm.until("collected", 1)
             before = storm.done.copy()
             taken = house.back_up(tmp_path / "backup")
             after = storm.done.copy()
-            time.sleep(CALM_SECONDS)
+            storm.until("collected", 1)
         finally:
             storm.stop()
         for future in futures:
             future.result()
     assert not taken.faults, taken.counts
-    assert before["collected"]
     assert after["submitted"] > before["submitted"], "nothing went on during the backup"
     assert not house.check().faults
     assert not house.check_backup(tmp_path / "backup").faults
