@@ -89,5 +89,7 @@ def _faults_in_words() -> Iterator[None]:
         yield
     except OSError as error:
         raise BackupError(f"{error.filename or 'the disk'}: {error.strerror or error}") from error
+    except KeyboardInterrupt:
+        raise BackupError("interrupted; what was being written is not finished") from None
     except DBAPIError as error:
         raise BackupError(f"the database cannot be read: {error.orig}") from error

@@ -35,7 +35,7 @@ class Findings:
             "damaged": "damaged blobs",
         }
         return ", ".join(
-            f"{self.counts[kind]} {word}" for kind, word in words.items() if self.counts[kind]
+            f"{word}: {self.counts[kind]}" for kind, word in words.items() if self.counts[kind]
         )
 
 

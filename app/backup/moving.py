@@ -1,6 +1,7 @@
 """Blobs on their way out of a store, into one, and past a look at their hashes; several at once."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Literal
 from app.backup.findings import Findings, Progress
 from app.backup.folder import Folder
 from app.backup.names import BlobNames
-from app.domain.problems import Invalid, NotFound
+from app.domain.problems import Invalid, NotFound, Unavailable
 from app.store.blob_files import CHUNK, BlobStore, temporary_in, write_hashed
 from app.store.blobs import LocalBlobs
 
@@ -18,6 +19,7 @@ _AT_ONCE = 8
 """An object store takes its time to answer, and a disk to confirm."""
 
 _GROUP = 256
+_TRIED_AGAIN_AFTER = (1.0, 5.0, 20.0)
 
 Fault = Literal["missing", "damaged"]
 Pieces = Callable[[str, str], Iterator[bytes]]
@@ -45,13 +47,25 @@ def deal_with(
     progress, waiting = Progress(findings.say, len(names)), iter(names)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while group := list(islice(waiting, _GROUP)):
-            for name, seen in zip(group, pool.map(lambda name: act(*name), group), strict=True):
+            for name, seen in zip(
+                group, pool.map(lambda name: _try(act, name), group), strict=True
+            ):
                 if seen.fault:
                     findings.note(seen.fault, f"{'/'.join(name)} of {names.owner(*name)}")
                 else:
                     progress.add(seen.bytes)
             check()
     return progress
+
+
+def _try(act: Callable[[str, str], Seen], name: tuple[str, str]) -> Seen:
+    """Do it; hours of work are not thrown away because a store once did not answer."""
+    for seconds in _TRIED_AGAIN_AFTER:
+        try:
+            return act(*name)
+        except Unavailable:
+            time.sleep(seconds)
+    return act(*name)
 
 
 def taking(source: BlobStore, target: LocalBlobs) -> Callable[[str, str], Seen]:

@@ -17,6 +17,7 @@ from app.domain.tasks import Lease, TaskState
 from app.store.blob_files import BlobStore
 from app.store.database import Store, Transaction
 from app.store.leases import hold, requeue
+from app.store.migrate import lift_limits
 from app.store.references import references
 from app.store.tables import metadata, tasks, upload_parts, uploads
 
@@ -47,6 +48,7 @@ def restore_backup(folder: Folder, store: Store, blobs: BlobStore, say: Say) -> 
                 copied = deal_with(names, giving(folder, blobs), holding.check, Findings(say))
             say(f"blobs       {copied.blobs} ({in_words(copied.bytes)}) put back")
             with store.write() as tx:
+                lift_limits(tx.connection)
                 holding.secure(tx)
                 _require_empty(tx)
                 _copy_rows(source, tx)
@@ -75,7 +77,8 @@ def _require_rows(source: Transaction, folder: Folder, say: Say) -> None:
 def _require_empty(tx: Transaction) -> None:
     if serving := tx.workers.count_by_class():
         raise BackupError(
-            f"{sum(serving.values())} workers are at work on this database; stop everything that uses it first"
+            f"workers of {', '.join(sorted(serving))} tasks are at work on this database; stop everything"
+            " that uses it first"
         )
     for table in metadata.sorted_tables:
         if table.name not in LEFT_OUT and tx.row(select(*table.primary_key).limit(1)) is not None:

@@ -31,8 +31,8 @@ from app.backup.folder import BackupError, TableFile, create_private
 from app.store.tables import Document
 from app.store.times import UtcDateTime
 
-AT_ONCE = 1000
-"""Rows in memory."""
+AT_ONCE = 100
+"""Rows in memory: a spec may have megabytes."""
 
 Row = dict[str, Any]
 

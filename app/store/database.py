@@ -139,8 +139,7 @@ class Store:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
             with connection.begin():
-                if self._one_writer is None:
-                    lift_limits(connection)
+                lift_limits(connection)
                 yield Transaction(connection, self._clock, writable=False)
 
     @contextmanager

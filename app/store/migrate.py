@@ -69,13 +69,18 @@ def _one_process(engine: Engine) -> Iterator[None]:
 
 
 def lift_limits(connection: Connection) -> None:
-    """Let a PostgreSQL transaction take its time: the engine's limits are for ordinary work."""
+    """Let a PostgreSQL transaction take its time: the engine's limits are for ordinary work.
+
+    On SQLite a transaction has none.
+    """
+    if connection.dialect.name != "postgresql":
+        return
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _wait_for_others(connection: Connection) -> None:
+    lift_limits(connection)
     if connection.dialect.name == "postgresql":
-        lift_limits(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})

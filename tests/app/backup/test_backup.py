@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from app.backup.folder import BackupError, Folder
 from app.backup.holding import Holding
 from app.domain.jobs import JobState
+from app.domain.problems import Unavailable
 from app.store.blobs import open_blobs
 from tests.app.backup.conftest import House, Rows
 
@@ -132,6 +133,25 @@ def test_a_backup_of_an_object_store_goes_into_another_one(
     assert not here.back_up(tmp_path / "backup").faults
     assert not elsewhere.restore(tmp_path / "backup").faults
     assert elsewhere.stored(tenant) == here.stored(tenant) != set()
+
+
+def test_a_blob_store_that_once_does_not_answer_is_asked_again(
+    here: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.live_in()
+    asked: list[str] = []
+    really = here.blobs.open_range
+
+    def now_and_then(tenant_id: str, sha256: str) -> Iterator[bytes]:
+        asked.append(sha256)
+        if len(asked) == 1:
+            raise Unavailable("The object store does not answer.")
+        return really(tenant_id, sha256)
+
+    monkeypatch.setattr(here.blobs, "open_range", now_and_then)
+    assert not here.back_up(tmp_path / "backup").faults
+    assert not here.check_backup(tmp_path / "backup").faults
+    assert len(asked) == Folder(tmp_path / "backup").manifest().blobs + 1
 
 
 def test_an_older_schema_is_brought_up_to_date(

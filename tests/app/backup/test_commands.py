@@ -61,7 +61,7 @@ def test_what_is_wrong_is_the_exit_status_and_a_sentence(
     status, said = run(capsys, home, "verify")
     assert status == 1
     assert f"missing     {blob.parent.parent.name}/{blob.name} of " in said
-    assert said.endswith("error: something is wrong: 1 missing blobs\n")
+    assert said.endswith("error: something is wrong: missing blobs: 1\n")
     status, said = run(capsys, home, "backup", str(tmp_path / "backup"))
     assert status == 1
     assert "the backup is finished, but" in said
