@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", parents=[common], help="put back what was lost, in a process of its own"
     )
     command.set_defaults(run=lambda settings, _: _reconcile(settings))
-    command = commands.add_parser("admin", parents=[common], help="tenants, keys and backups")
+    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs, backups")
     admin.add_arguments(command)
     command.set_defaults(run=_admin)
     return parser

@@ -126,11 +126,14 @@ class BlobStore(Protocol):
         """Raise Unavailable unless blobs can be stored."""
 
 
+def is_sha256(name: str) -> bool:
+    """Whether a name has the form of a blob's."""
+    return re.fullmatch(r"[0-9a-f]{64}", name) is not None
+
+
 def key_of(tenant_id: str, sha256: str) -> str:
     """Return a blob's relative path; NotFound for anything that is no tenant's id and sha-256."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", tenant_id) or not re.fullmatch(
-        r"[0-9a-f]{64}", sha256
-    ):
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", tenant_id) or not is_sha256(sha256):
         raise NotFound("blob")
     return f"{tenant_id}/{sha256[:2]}/{sha256}"
 

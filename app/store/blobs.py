@@ -24,6 +24,7 @@ from app.store.blob_files import (
     check_sum,
     full_disk,
     hash_file,
+    is_sha256,
     key_of,
     read_aside,
     temporary_in,
@@ -102,6 +103,8 @@ class LocalBlobs:
 
     def stored(self, tenant_id: str) -> Iterator[Stored]:
         for path in (self._root / tenant_id).glob("??/*"):
+            if not is_sha256(path.name):
+                continue  # not ours
             with suppress(FileNotFoundError):
                 stat = path.stat()
                 modified = datetime.fromtimestamp(stat.st_mtime, UTC)

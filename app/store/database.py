@@ -18,6 +18,7 @@ from app.domain.problems import OutOfSpace, Problem, Unavailable
 from app.store.artifacts import Artifacts
 from app.store.clock import HostClock
 from app.store.datasets import Datasets
+from app.store.deletion import Deletions
 from app.store.events import Events
 from app.store.failpoints import failpoint
 from app.store.generators import Classifiers, Generators
@@ -50,6 +51,7 @@ class Transaction(Work):
         self.keys = Keys(self)
         self.uploads = Uploads(self)
         self.datasets = Datasets(self)
+        self.deletions = Deletions(self)
         self.jobs = Jobs(self)
         self.tasks = Tasks(self)
         self.events = Events(self)

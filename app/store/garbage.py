@@ -98,7 +98,7 @@ class Collector:
     blobs: BlobStore
     grace_seconds: float
     holder: str
-    _stop: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _held_since: float = field(default=float("-inf"), init=False)
 
     def stop(self) -> None:
@@ -226,6 +226,6 @@ def _cutoff(work: Work, tenant_id: str, grace_seconds: float) -> datetime:
     receiving = select(func.min(uploads.c.touched_at)).where(
         uploads.c.tenant_id == tenant_id, uploads.c.state == UploadState.RECEIVING
     )
-    began = [work.now(), work.scalar(running), work.scalar(receiving)]
+    began: list[datetime | None] = [work.now(), work.scalar(running), work.scalar(receiving)]
     oldest = min(one for one in began if one is not None)
     return oldest - timedelta(seconds=grace_seconds)

@@ -28,6 +28,7 @@ from app.store.blob_files import (
     check_sum,
     full_disk,
     hash_file,
+    is_sha256,
     key_of,
     read_aside,
     temporary_in,
@@ -127,7 +128,8 @@ class ObjectBlobs:
     def stored(self, tenant_id: str) -> Iterator[Stored]:
         for meta in self._listed(tenant_id):
             name = meta["path"].rpartition("/")[2]
-            yield Stored(name, meta["size"], meta["last_modified"])
+            if is_sha256(name):
+                yield Stored(name, meta["size"], meta["last_modified"])
 
     def set_aside(self, tenant_id: str, sha256: str) -> None:
         key = key_of(tenant_id, sha256)

@@ -5,13 +5,13 @@ a hash that stands alone (a model's revision, what a split is known by) names no
 place; a test compares it with the tables, so that a new column is not forgotten.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, RowMapping, Select, Table, select
 
+from app.store.blob_files import is_sha256
 from app.store.review_items import review_items
 from app.store.tables import (
     artifacts,
@@ -25,7 +25,6 @@ from app.store.tables import (
 from app.store.work import Work
 
 _ROWS_AT_ONCE = 1000
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _of_row(source: Source, row: RowMapping) -> Iterator[Reference]:
 def _in_document(value: Any) -> Iterator[tuple[str, int]]:
     if isinstance(value, dict):
         sha256, size = value.get("sha256"), value.get("bytes")
-        if isinstance(sha256, str) and isinstance(size, int) and _SHA256.fullmatch(sha256):
+        if isinstance(sha256, str) and isinstance(size, int) and is_sha256(sha256):
             yield sha256, size
         for inner in value.values():
             yield from _in_document(inner)

@@ -1,11 +1,13 @@
-"""The operator's commands on tenants and keys."""
+"""The operator's commands on tenants, keys and blobs."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from app.__main__ import main
 from app.domain.records import Principal
+from app.store.blobs import LocalBlobs
 from app.store.database import Store
 
 
@@ -13,6 +15,28 @@ from app.store.database import Store
 def _database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CULTIVAR_DATABASE_URL", database_url)
     monkeypatch.setenv("CULTIVAR_HOME", str(tmp_path))
+
+
+def test_blobs_are_collected_by_hand_unless_another_process_is_at_it(
+    capsys: pytest.CaptureFixture[str], database_url: str, tmp_path: Path
+) -> None:
+    (tenant_id,) = admin(capsys, "tenants", "create", "birds")
+    blob = LocalBlobs(tmp_path / "blobs").put_bytes(tenant_id, b"unnamed")
+    file = tmp_path / "blobs" / tenant_id / blob.sha256[:2] / blob.sha256
+    os.utime(file, (0, 0))
+    for words in (["collect", "--dry-run"], ["collect"]):
+        assert file.exists()
+        lines = [line.split(maxsplit=1) for line in admin(capsys, *words)]
+        assert {name: int(value) for value, name in lines} == {
+            "cleared": 0, "rows": 0, "set aside": 1, "destroyed": 0, "set aside bytes": 7,
+            "destroyed bytes": 0,
+        }  # fmt: skip
+    assert not file.exists()
+    store = Store(database_url)
+    with store.write() as tx:
+        assert tx.roles.hold("blobs", "a backup", 60)
+    store.close()
+    assert "try again later" in refused(capsys, "collect")
 
 
 def authenticate(database_url: str, secret: str) -> Principal | None:

@@ -101,10 +101,11 @@ class Service:
         self, data: bytes, name: str = "data.npz", modality: str = "embedding", **columns: Any
     ) -> tuple[str, str]:
         """Store an upload and ask for its ingest; return dataset and job id."""
-        blob = self.blobs.put_bytes(self.tenant, data)
         dataset, job = new_id("ds"), new_id("job")
         with self.store.write() as tx:
             upload = tx.uploads.create(self.tenant, name, len(data), None, 1 << 20)
+        blob = self.blobs.put_bytes(self.tenant, data)
+        with self.store.write() as tx:
             tx.uploads.complete(self.tenant, upload.id, blob.sha256, len(data))
             spec: dict[str, Any] = {
                 "kind": "ingest",

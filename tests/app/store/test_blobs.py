@@ -96,7 +96,7 @@ def test_a_missing_blob_is_not_found_at_once(blobs: LocalBlobs) -> None:
     with pytest.raises(NotFound):
         blobs.size(TENANT, SHA)
     assert not blobs.verify(TENANT, SHA)
-    blobs.delete(TENANT, SHA)
+    assert not blobs.bring_back(TENANT, SHA)
 
 
 def test_damage_is_seen_and_mended_by_putting_again(blobs: LocalBlobs, file: Path) -> None:

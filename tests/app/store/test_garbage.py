@@ -263,10 +263,16 @@ def test_nobody_collects_while_another_holds_the_role(place: Place) -> None:
         assert tx.roles.hold(ROLE, "a backup", 60)  # it is given up at the end of a round
 
 
-def test_what_belongs_to_no_tenant_of_the_database_is_left_alone(place: Place) -> None:
+def test_what_is_no_blob_of_a_tenant_of_the_database_is_left_alone(place: Place) -> None:
     place.blobs.put_bytes("ten_of_another_database", DATA)
+    place.upload()
+    stray = place.blobs.local_path(place.lab.tenant, sha(DATA)).with_name(
+        "a file of the operator's"
+    )
+    stray.write_text("not a blob")
     place.pass_days()
     assert place.collect() == Collected()
+    assert stray.exists()
 
 
 def test_putters_that_race_a_collector_lose_nothing(place: Place) -> None:

@@ -1,0 +1,92 @@
+"""Deleting from Python and from a shell: what goes is shown before, what derives is a choice."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cultivar import AsyncClient, ConflictError, NotFoundError
+from cultivar._cli.parser import Exit
+from cultivar.specs import Gelda
+
+
+@pytest.fixture
+def trees(local, arrays):
+    """A dataset of its own, with a job that has ended."""
+    dataset = local.datasets.upload(arrays, name="to be deleted", progress=False)
+    job = local.jobs.create(Gelda(dataset=dataset, raise_to=60))
+    job.cancel()
+    dataset.wait(progress=False)
+    while not job.refresh().finished:
+        pass
+    return dataset, job
+
+
+@pytest.fixture
+def cultivar(local):
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "cultivar", "--url", local.base_url, *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            env={"CULTIVAR_API_KEY": local._connection.api_key, "COLUMNS": "200"},
+        )
+
+    return run
+
+
+def test_a_dataset_is_deleted_by_choice_of_what_derives(local, trees):
+    dataset, job = trees
+    told = local.datasets.delete(dataset, dry_run=True)
+    assert told.dry_run
+    assert told.refusal.code == "has_derivations"
+    assert [one.id for one in told.derived] == [job.id]
+    with pytest.raises(ConflictError) as caught:
+        local.datasets.delete(dataset)
+    assert caught.value.code == "has_derivations"
+    done = local.datasets.delete(dataset, cascade=True)
+    assert [one.kind for one in done.jobs] == ["ingest", "gelda"]
+    assert done.freed_bytes > 0
+    for look in (dataset.refresh, job.refresh, lambda: local.jobs.delete(job)):
+        with pytest.raises(NotFoundError):
+            look()
+
+
+def test_the_asynchronous_client_deletes_too(local, trees):
+    dataset, job = trees
+
+    async def both():
+        async with AsyncClient(local.base_url, local._connection.api_key) as client:
+            kept = await client.datasets.delete(dataset.id, cascade=False)
+            return kept, await client.jobs.delete(job.id)
+
+    kept, gone = asyncio.run(both())
+    assert [one.id for one in kept.derived] == [one.id for one in gone.jobs] == [job.id]
+
+
+def test_the_command_line_shows_what_goes_and_asks(cultivar, local, trees):
+    dataset, job = trees
+    told = cultivar("datasets", "delete", dataset.id, "--dry-run")
+    assert told.returncode == Exit.DONE, told.stderr
+    assert dataset.job_id in told.stdout
+    assert job.id in told.stdout
+    assert "It would be refused, has_derivations" in told.stdout
+    refused = cultivar("datasets", "delete", dataset.id, "--yes")
+    assert refused.returncode == Exit.REFUSED
+    assert "cascade" in refused.stderr
+    unasked = cultivar("datasets", "delete", dataset.id, "--keep-derived")
+    assert unasked.returncode == Exit.USAGE
+    assert "say --yes" in unasked.stderr
+    assert local.datasets.get(dataset.id).id == dataset.id
+    assert cultivar("datasets", "delete", dataset.id, "--keep-derived", "--yes").returncode == 0
+    kept = json.loads(cultivar("jobs", "show", job.id).stdout)
+    assert kept["spec"]["dataset"] == dataset.id
+    gone = cultivar("jobs", "delete", job.id, "--yes")
+    assert gone.returncode == Exit.DONE, gone.stderr
+    assert f"deleted {job.id}" in gone.stderr
+    assert cultivar("jobs", "delete", job.id, "--yes").returncode == Exit.REFUSED
