@@ -5,11 +5,14 @@ import logging
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from app import admin
+from app.backup.folder import BackupError
+from app.domain.problems import Problem
 from app.embedded import serve, serve_api
 from app.home import migrate
 from app.queue import Bell
@@ -33,8 +36,11 @@ def main(argv: list[str] | None = None) -> int:
         for name in ("httpx", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         arguments.run(settings, arguments)
-    except (StackError, admin.AdminError) as error:
+    except (StackError, admin.AdminError, BackupError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Problem as problem:
+        print(f"error: {problem.detail}", file=sys.stderr)
         return 1
     except ValidationError as error:
         for fault in error.errors():
@@ -79,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", parents=[common], help="put back what was lost, in a process of its own"
     )
     command.set_defaults(run=lambda settings, _: _reconcile(settings))
-    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs")
+    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs, backups")
     admin.add_arguments(command)
     command.set_defaults(run=_admin)
     return parser
@@ -104,8 +110,7 @@ def _reconcile(settings: Settings) -> None:
 
 
 def _admin(settings: Settings, arguments: argparse.Namespace) -> None:
-    for line in admin.run(settings, arguments):
-        print(line)
+    admin.run(settings, arguments, partial(print, flush=True))
 
 
 if __name__ == "__main__":

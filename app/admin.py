@@ -1,18 +1,23 @@
-"""The operator's way to tenants and their keys, straight on the database."""
+"""The operator's way to tenants, their keys and backups, straight on the database."""
 
 import argparse
 import os
 import socket
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from datetime import timedelta
 
+from app.backup import commands
 from app.domain.problems import NotFound
 from app.domain.records import ALL_SCOPES, Key, Tenant
 from app.home import migrate
 from app.settings import Settings
 from app.store.blobs import open_blobs
 from app.store.database import Store, Transaction
-from app.store.garbage import BlobsTaken, Collector
+from app.store.garbage import Collector
+
+Action = Callable[[Settings, argparse.Namespace, Callable[[str], None]], None]
 
 
 class AdminError(Exception):
@@ -20,16 +25,16 @@ class AdminError(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``tenants create|list``, ``keys create|list|revoke`` and ``collect``."""
+    """Add ``tenants create|list``, ``keys create|list|revoke``, ``backup|verify|restore``, ``collect``."""
     nouns = parser.add_subparsers(required=True, metavar="NOUN")
 
     tenants = nouns.add_parser("tenants", help="who owns datasets, jobs and keys")
     verbs = tenants.add_subparsers(required=True, metavar="VERB")
     create = verbs.add_parser("create", help="make a tenant; its first key comes separately")
     create.add_argument("name")
-    create.set_defaults(action=_create_tenant)
+    create.set_defaults(action=_in_a_transaction(_create_tenant))
     verbs.add_parser("list", help="id, name, age").set_defaults(
-        action=lambda tx, _: _list_tenants(tx)
+        action=_in_a_transaction(_list_tenants)
     )
 
     keys = nouns.add_parser("keys", help="what a tenant's clients sign in with")
@@ -43,49 +48,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="comma-separated, e.g. datasets:read,jobs:write; default: all of them",
     )
     create.add_argument("--days", type=float, help="expires after this many days")
-    create.set_defaults(action=_create_key)
+    create.set_defaults(action=_in_a_transaction(_create_key))
     listing = verbs.add_parser("list", help="id, prefix, name, state, scopes")
     listing.add_argument("tenant", help="name or id")
-    listing.set_defaults(action=_list_keys)
+    listing.set_defaults(action=_in_a_transaction(_list_keys))
     revoke = verbs.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("tenant", help="name or id")
     revoke.add_argument("key", help="the key's id")
-    revoke.set_defaults(action=_revoke_key)
+    revoke.set_defaults(action=_in_a_transaction(_revoke_key))
+
+    commands.add_arguments(nouns)
 
     collecting = nouns.add_parser("collect", help="take away blobs that nothing names any more")
     collecting.add_argument("--dry-run", action="store_true", help="say what would be done")
-    collecting.set_defaults(alone=_collect)
+    collecting.set_defaults(action=_collect)
 
 
-def run(settings: Settings, arguments: argparse.Namespace) -> list[str]:
-    """Do what `arguments` say and return the lines to print.
+def run(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """Do what `arguments` say and hand each line to print to `say`, as soon as there is one.
 
     Raises:
-        AdminError: an unknown tenant, key or scope, a name that is taken, or blobs that another
-            process is busy with.
+        AdminError: an unknown tenant, key or scope, or a name that is taken.
+        BlobsTaken: another process is busy with the blobs.
+        BackupError: a backup that cannot be made or used, or a fault in what was looked at.
     """
+    arguments.action(settings, arguments, say)
+
+
+def _in_a_transaction(act: Callable[[Transaction, argparse.Namespace], list[str]]) -> Action:
+    """Return an action that brings the database up to date and does `act` as one transaction."""
+
+    def action(
+        settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]
+    ) -> None:
+        migrate(settings)
+        with closing(Store(settings.database)) as store, store.write() as tx:
+            lines = act(tx, arguments)
+        for line in lines:
+            say(line)
+
+    return action
+
+
+def _collect(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     migrate(settings)
-    store = Store(settings.database)
-    try:
-        if "alone" in arguments:
-            told: list[str] = arguments.alone(settings, store, arguments)
-            return told
-        with store.write() as tx:
-            lines: list[str] = arguments.action(tx, arguments)
-            return lines
-    finally:
-        store.close()
-
-
-def _collect(settings: Settings, store: Store, arguments: argparse.Namespace) -> list[str]:
     blobs = open_blobs(settings.blobs, settings.home)
     holder = f"{socket.gethostname()}:{os.getpid()}:collect"
-    collector = Collector(store, blobs, settings.collect_grace_seconds, holder)
-    try:
+    with closing(Store(settings.database)) as store:
+        collector = Collector(store, blobs, settings.collect_grace_seconds, holder)
         done = collector.run_once(dry_run=arguments.dry_run)
-    except BlobsTaken as taken:
-        raise AdminError(taken.detail) from None
-    return [f"{value:>16,}  {name.replace('_', ' ')}" for name, value in asdict(done).items()]
+    for name, value in asdict(done).items():
+        say(f"{value:>16,}  {name.replace('_', ' ')}")
 
 
 def _create_tenant(tx: Transaction, arguments: argparse.Namespace) -> list[str]:
@@ -94,7 +107,7 @@ def _create_tenant(tx: Transaction, arguments: argparse.Namespace) -> list[str]:
     return [tx.tenants.create(arguments.name).id]
 
 
-def _list_tenants(tx: Transaction) -> list[str]:
+def _list_tenants(tx: Transaction, _: argparse.Namespace) -> list[str]:
     return [f"{t.id}  {t.created_at:%Y-%m-%d}  {t.name}" for t in tx.tenants.list()]
 
 

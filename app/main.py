@@ -7,7 +7,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -37,11 +36,7 @@ from app.reconcile import Reconciler
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
-
-try:
-    VERSION = version("cultivar-server")
-except PackageNotFoundError:  # run from a source tree that nobody installed
-    VERSION = "0"
+from app.version import VERSION
 
 
 def create_app(

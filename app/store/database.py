@@ -25,7 +25,7 @@ from app.store.generators import Classifiers, Generators
 from app.store.idempotency import Idempotency
 from app.store.jobs import Jobs
 from app.store.keys import Keys
-from app.store.migrate import migrate
+from app.store.migrate import lift_limits, migrate
 from app.store.register import Register
 from app.store.reviews import Reviews
 from app.store.roles import Roles
@@ -131,11 +131,17 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
-        """Open a reading transaction all of whose statements see the same moment."""
+        """Open a reading transaction all of whose statements see the same moment.
+
+        Writers go on meanwhile. A backup may read for long, so the limits of ordinary work do not hold.
+        """
         with _problems(), self._engine.connect() as connection:
-            if self._one_writer is None:  # on SQLite every transaction is like that
-                connection.execution_options(isolation_level="REPEATABLE READ")
+            if self._one_writer is None:
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
             with connection.begin():
+                lift_limits(connection)
                 yield Transaction(connection, self._clock, writable=False)
 
     @contextmanager

@@ -2,14 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import obstore
 import pytest
-from moto.server import ThreadedMotoServer
 
 from app.domain.problems import Invalid, NotFound, Unavailable
 from app.store.blob_files import key_of
@@ -23,27 +22,8 @@ SHA = hashlib.sha256(DATA).hexdigest()
 TENANT = "ten_1"
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    httpx.put(f"{address}/bucket").raise_for_status()
-    yield address
-    server.stop()
-
-
 @pytest.fixture
-def objects(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectBlobs:
-    for name, value in {
-        "AWS_ENDPOINT": s3,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+def objects(s3: str, tmp_path: Path) -> ObjectBlobs:
     found = open_blobs(f"s3://bucket/{tmp_path.name}", tmp_path)
     assert isinstance(found, ObjectBlobs)
     return found
