@@ -1,0 +1,278 @@
+"""What befalls the service: one fault after the other, at random from a seed, each with its own end."""
+
+import contextlib
+import heapq
+import itertools
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import psutil
+import psycopg
+import redis
+from sqlalchemy import make_url
+
+from benchmarks.storm_disk import SmallDisk
+from benchmarks.storm_load import Ledger
+from benchmarks.storm_parts import Part
+from benchmarks.storm_world import World
+
+_FAILPOINTS = (
+    "blob.before_sync",
+    "blob.before_rename",
+    "blob.after_rename",
+    "store.before_commit",
+    "store.after_commit",
+)
+_ARMED_SHARE = 0.3
+"""Of new workers and APIs: those that a failpoint is going to end, or to tell of a full disk."""
+
+Act = Callable[[], bool]
+
+
+class Faults:
+    """Begins faults when told to, ends them when their time is over, starts again what was killed.
+
+    Used from one thread, which calls `tend` often.
+
+    Attributes:
+        counts: faults by kind.
+        shaken: spans in which the database or its disk was kept from everybody, as (from, to).
+    """
+
+    def __init__(
+        self, world: World, ledger: Ledger, disk: SmallDisk | None, chance: random.Random
+    ) -> None:
+        self._world, self._ledger, self._disk, self._chance = world, ledger, disk, chance
+        self._lease = world.settings.lease_seconds
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = itertools.count()
+        self._down: dict[str, float] = {}
+        self._locks: list[threading.Thread] = []
+        self._calm = False
+        self.counts: Counter[str] = Counter()
+        self.shaken: list[tuple[float, float]] = []
+
+    @property
+    def total(self) -> int:
+        """How many there were, those included that failpoints brought about."""
+        return sum(self.counts.values()) + self._at_failpoints()
+
+    def all_counts(self) -> dict[str, int]:
+        told = {"killed at a failpoint": self._at_failpoints()}
+        return {name: count for name, count in {**self.counts, **told}.items() if count}
+
+    def _at_failpoints(self) -> int:
+        return sum(part.deaths_at_failpoints for part in self._world.parts.values())
+
+    # The clock.
+
+    def tend(self) -> None:
+        """End what is over; start again what is down and due."""
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
+        for name, part in self._world.parts.items():
+            if not part.alive():
+                self._down.setdefault(name, now)
+                if now >= self._down[name]:
+                    del self._down[name]
+                    part.start(self._failpoint(part))
+
+    def strike(self) -> str:
+        """Begin one fault and return its kind."""
+        kinds = self._kinds()
+        while True:
+            (name,) = self._chance.choices(list(kinds), [weight for weight, _ in kinds.values()])
+            if kinds[name][1]():
+                self.counts[name] += 1
+                return name
+
+    def calm(self) -> None:
+        """End every fault now and have all parts run, none of them with a failpoint."""
+        self._calm = True
+        while self._due:
+            heapq.heappop(self._due)[2]()
+        for lock in self._locks:
+            lock.join()
+        for part in self._world.parts.values():
+            if part.armed:
+                part.kill()
+            if not part.alive():
+                part.start()
+
+    def _later(self, seconds: float, act: Callable[[], object]) -> None:
+        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), act))
+
+    # The kinds.
+
+    def _kinds(self) -> dict[str, tuple[int, Act]]:
+        parts = self._world.parts
+        kinds: dict[str, tuple[int, Act]] = {
+            "worker killed": (11, lambda: self._kill(self._a_worker())),
+            "child killed": (9, self._kill_child),
+            "API killed": (5, lambda: self._kill(parts["api"])),
+            "reconciler killed": (5, lambda: self._kill(parts["reconciler"])),
+            "Redis killed": (6, lambda: self._kill(parts["redis"])),
+            "Redis away": (4, self._take_redis_away),
+            "Redis flushed": (14, self._flush),
+            "Redis stopped": (3, lambda: self._pause(parts["redis"], 1.0, 4.0)),
+            "worker stopped": (8, self._pause_worker),
+            "child stopped": (8, self._pause_child),
+            "API stopped": (4, lambda: self._pause(parts["api"], 0.5, 4.0)),
+            "write lock held": (6, self._hold_lock),
+            "cancel": (14, self._cancel),
+        }
+        if self._disk is not None:
+            kinds["disk full"] = (6, self._fill_disk)
+        if make_url(self._world.settings.database).get_backend_name() == "postgresql":
+            kinds["connections cut"] = (5, self._cut)
+        return kinds
+
+    def _kill(self, part: Part | None, down: float | None = None) -> bool:
+        if part is None or not part.alive():
+            return False
+        part.kill()
+        self._down[part.name] = time.monotonic() + (
+            self._chance.uniform(0.0, 1.0) if down is None else down
+        )
+        return True
+
+    def _kill_child(self) -> bool:
+        part = self._a_worker()
+        child = part.child() if part is not None else None
+        if part is None or child is None:
+            return False
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+            part.lives[-1].childs.append(time.time())
+        return True
+
+    def _take_redis_away(self) -> bool:
+        return self._kill(self._world.parts["redis"], self._chance.uniform(2.0, 6.0))
+
+    def _flush(self) -> bool:
+        try:
+            self._world.redis.flushall()
+        except redis.RedisError:
+            return False  # it is away already
+        return True
+
+    def _pause(self, part: Part, least: float, most: float) -> bool:
+        if part.paused or not part.alive():
+            return False
+        part.pause()
+        if part.alive():
+            self._later(self._chance.uniform(least, most), part.resume)
+        return True
+
+    def _pause_worker(self) -> bool:
+        part = self._a_worker()
+        # One at least goes on: with none there is nobody to take the others' tasks over.
+        if part is None or sum(one.paused for one in self._world.workers) + 2 > len(
+            self._world.workers
+        ):
+            return False
+        return self._pause(part, 1.2 * self._lease, 1.8 * self._lease)
+
+    def _pause_child(self) -> bool:
+        """The parent lives and says so: its task must stay its own, however long this takes."""
+        part = self._a_worker()
+        child = part.child() if part is not None else None
+        if child is None:
+            return False
+
+        def resume() -> None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.resume()
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.suspend()
+            self._later(self._chance.uniform(1.2, 2.0) * self._lease, resume)
+        return True
+
+    def _hold_lock(self) -> bool:
+        seconds = self._chance.uniform(0.3, 2.5)
+        lock = threading.Thread(target=self._hold, args=(seconds,), daemon=True)
+        lock.start()
+        self._locks.append(lock)
+        return True
+
+    def _hold(self, seconds: float) -> None:
+        url = make_url(self._world.settings.database)
+        if url.get_backend_name() == "sqlite":
+            assert url.database is not None
+            with (
+                contextlib.closing(
+                    sqlite3.connect(url.database, timeout=5, isolation_level=None)
+                ) as connection,
+                contextlib.suppress(sqlite3.OperationalError),
+            ):
+                connection.execute("BEGIN IMMEDIATE")
+                self._shake(seconds)
+                connection.execute("ROLLBACK")
+            return
+        with (
+            psycopg.connect(plain(self._world)) as connection,
+            contextlib.suppress(psycopg.errors.LockNotAvailable),
+        ):
+            connection.execute("SET lock_timeout = '5s'")
+            # One table alone: with two, the order of locks would be another than the service's.
+            connection.execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
+            self._shake(seconds)
+            connection.rollback()
+
+    def _shake(self, seconds: float) -> None:
+        began = time.time()
+        time.sleep(seconds)
+        self.shaken.append((began, time.time()))
+
+    def _fill_disk(self) -> bool:
+        disk = self._disk
+        assert disk is not None
+        began = time.time()
+        disk.fill()
+
+        def free() -> None:
+            disk.free()
+            self.shaken.append((began, time.time()))
+
+        self._later(self._chance.uniform(0.5, 3.0), free)
+        return True
+
+    def _cut(self) -> bool:
+        with psycopg.connect(plain(self._world), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
+                " AND application_name <> 'storm'"
+            )
+        return True
+
+    def _cancel(self) -> bool:
+        young = self._ledger.acknowledged()[-self._chance.choice((5, 40)) :]
+        if not young:
+            return False
+        self._ledger.to_cancel.put(self._chance.choice(young))
+        return True
+
+    def _a_worker(self) -> Part | None:
+        awake = [part for part in self._world.workers if part.alive() and not part.paused]
+        return self._chance.choice(awake) if awake else None
+
+    def _failpoint(self, part: Part) -> str | None:
+        spared = self._calm or part.name in {"redis", "reconciler"}
+        if spared or self._chance.random() > _ARMED_SHARE:
+            return None
+        where = self._chance.choice(_FAILPOINTS)
+        count = self._chance.randint(*((1, 6) if part.name == "api" else (5, 40)))
+        full = self._disk is None and where.startswith("blob") and self._chance.random() < 0.5
+        return f"{where}:{count}{':enospc' if full else ''}"
+
+
+def plain(world: World) -> str:
+    """Return the URL of a PostgreSQL as psycopg takes it."""
+    return world.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)
