@@ -113,6 +113,14 @@ def latest(store: Store) -> int:
         return int(tx.scalar(text("SELECT max(id) FROM storm_audit")) or 0)
 
 
+def last_job(store: Store, writer: str) -> str | None:
+    """Return the job whose task a process changed last."""
+    query = text("SELECT job_id FROM storm_audit WHERE writer = :writer ORDER BY id DESC LIMIT 1")
+    with store.read() as tx:
+        found: str | None = tx.scalar(query.bindparams(writer=writer))
+    return found
+
+
 def attempts(changes: list[Change]) -> Iterator[Held]:
     """Yield the attempts of one task in order."""
     claims = [n for n, one in enumerate(changes) if is_claim(one)]

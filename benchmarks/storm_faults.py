@@ -15,6 +15,7 @@ import psycopg
 import redis
 from sqlalchemy import make_url
 
+from benchmarks import storm_audit
 from benchmarks.storm_disk import SmallDisk
 from benchmarks.storm_load import Ledger
 from benchmarks.storm_parts import Part
@@ -27,7 +28,7 @@ _FAILPOINTS = (
     "store.before_commit",
     "store.after_commit",
 )
-_ARMED_SHARE = 0.3
+_ARMED_SHARE = 0.5
 """Of new workers and APIs: those that a failpoint is going to end, or to tell of a full disk."""
 
 Act = Callable[[], bool]
@@ -121,6 +122,7 @@ class Faults:
             "Redis flushed": (14, self._flush),
             "Redis stopped": (3, lambda: self._pause(parts["redis"], 1.0, 4.0)),
             "worker stopped": (8, self._pause_worker),
+            "worker stopped, job canceled": (3, self._pause_and_cancel),
             "child stopped": (8, self._pause_child),
             "API stopped": (4, lambda: self._pause(parts["api"], 0.5, 4.0)),
             "write lock held": (6, self._hold_lock),
@@ -177,6 +179,18 @@ class Faults:
         ):
             return False
         return self._pause(part, 1.2 * self._lease, 1.8 * self._lease)
+
+    def _pause_and_cancel(self) -> bool:
+        """What a stopped worker holds is canceled and ended before it comes back."""
+        stopped = {part.writer for part in self._world.workers if part.paused}
+        if not self._pause_worker():
+            return False
+        (writer,) = {part.writer for part in self._world.workers if part.paused} - stopped
+        job_id = storm_audit.last_job(self._world.store, writer)
+        for sent in self._ledger.acknowledged():
+            if sent.job_id == job_id:
+                self._ledger.to_cancel.put(sent)
+        return True
 
     def _pause_child(self) -> bool:
         """The parent lives and says so: its task must stay its own, however long this takes."""
@@ -268,7 +282,9 @@ class Faults:
         if spared or self._chance.random() > _ARMED_SHARE:
             return None
         where = self._chance.choice(_FAILPOINTS)
-        count = self._chance.randint(*((1, 6) if part.name == "api" else (5, 40)))
+        # Few files come in through the API, and many transactions; a worker makes many of both.
+        few = part.name == "api" and where.startswith("blob")
+        count = self._chance.randint(*((1, 3) if few else (4, 30)))
         full = self._disk is None and where.startswith("blob") and self._chance.random() < 0.5
         return f"{where}:{count}{':enospc' if full else ''}"
 

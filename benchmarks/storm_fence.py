@@ -1,8 +1,10 @@
 """What the audit of tasks must show: who holds a task, alone writes it; who lives, keeps it; who dies, is replaced."""
 
 import math
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.domain.tasks import TaskState
 from benchmarks.storm_audit import Change, Held, attempts, is_claim
@@ -48,28 +50,45 @@ def trespasses(tasks: Iterable[list[Change]]) -> Iterator[str]:
 
 
 def silent(
-    tasks: Iterable[list[Change]], lives: Iterable[Life], shaken: Sequence[Span], lease: float
+    tasks: Sequence[list[Change]], lives: Sequence[Life], shaken: Sequence[Span], lease: float
 ) -> Iterator[str]:
     """Yield each attempt of a living, undisturbed worker that in a whole lease renewed nothing.
 
     Args:
         tasks: the audit.
-        lives: of all processes.
+        lives: of all processes that write to the database.
         shaken: when nobody could have written.
         lease: in seconds.
     """
-    pauses = [pause for life in lives for pause in life.pauses]
-    ends = {life.writer: life.ended for life in lives}
-    for changes in tasks:
-        for held in attempts(changes):
-            writer, span = held.claim.writer, (held.claim.at, held.claim.at + 1.5 * lease)
-            died = ends.get(writer)
-            if held.renewals or held.ended_at - held.claim.at < lease:
-                continue
-            # A paused process may hold the database's lock, so that all are disturbed by it.
-            if (died is not None and died < span[1]) or _meets(span, [*pauses, *shaken]):
-                continue
-            yield f"{_task(held.claim)}: {writer} lived and renewed nothing for a lease"
+    pauses = {life.writer: life.pauses for life in lives}
+    # A paused process may hold the database's lock, so that all are disturbed by it.
+    troubles = [*shaken, *(pause for spans in pauses.values() for pause in spans)]
+    ends = {life.writer: life.ended or math.inf for life in lives}
+    writes = sorted((one.at, one.writer) for changes in tasks for one in changes)
+    for held in (held for changes in tasks for held in attempts(changes)):
+        writer, began = held.claim.writer, held.claim.at
+        span = (began, began + 1.5 * lease)
+        if held.renewals or held.ended_at - began < lease or ends[writer] < span[1]:
+            continue
+        if _meets(span, pauses[writer]):
+            continue
+        if _meets(span, troubles) and not _others_wrote(writes, writer, began, lease):
+            continue
+        yield f"{_task(held.claim)}: {writer} lived and renewed nothing for a lease"
+
+
+def _others_wrote(
+    writes: Sequence[tuple[float, str]], writer: str, began: float, lease: float
+) -> bool:
+    """Return whether another process got to write in each quarter of a lease."""
+    quarters = [began + number * lease / 4 for number in range(5)]
+    return all(
+        any(
+            other != writer
+            for _, other in writes[bisect(writes, (a, "")) : bisect(writes, (b, ""))]
+        )
+        for a, b in pairwise(quarters)
+    )
 
 
 def _meets(span: Span, others: Iterable[Span]) -> bool:

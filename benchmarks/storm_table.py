@@ -34,7 +34,7 @@ def figures(report: Report) -> dict[str, Any]:
         "storm_s": round(report.seconds[0], 1),
         "settled_s": round(report.seconds[1], 1),
         "full_disk": report.disk,
-        "reached": not report.broken,
+        "reached": not report.broken and not report.short,
     }
 
 
@@ -77,11 +77,12 @@ def markdown(report: Report) -> str:
         f"{sum(answers.values()):,} requests, {unanswered:,} had no answer and {later:,} were put off "
         "(503, 507); each was repeated with its key."
     )
-    tables = [_table(head, rows) for head, rows in sections(report)]
+    tables = [as_markdown(head, rows) for head, rows in sections(report)]
     return "\n\n".join([told, *tables])
 
 
-def _table(head: list[str], rows: list[list[object]]) -> str:
+def as_markdown(head: list[str], rows: list[list[object]]) -> str:
+    """Return a table; all but its first column is set to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 

@@ -27,6 +27,12 @@ _START_SECONDS = 120.0
 _STILL_SECONDS = 25.0
 """After a storm: how long nothing at all may change before what is unfinished counts as lost."""
 
+_AHEAD = 0.2
+"""By how much the share of faults may be ahead of the share of jobs that have ended."""
+
+_LONGEST = 4
+"""A storm ends after so many times its seconds, whatever is missing."""
+
 _CLIENTS, _BACKLOG = 3, 16
 _DISK_BYTES = 1 << 30
 
@@ -41,7 +47,7 @@ class Forecast:
         database: ``sqlite`` or ``postgresql``.
         faults: at least so many.
         jobs: acknowledged, at least so many.
-        seconds: over which the faults are spread; it goes on until there were jobs enough.
+        seconds: that it takes at least; it goes on until there were faults and jobs enough.
         tree: whose code the service runs.
     """
 
@@ -84,6 +90,12 @@ class Report:
         if not self.recovery.kept:
             late = [f"recovery took {self.recovery.at(0.99):.1f} s at p99"]
         return [*self.verdict.broken, *late]
+
+    @property
+    def short(self) -> bool:
+        """Whether it ended before there were faults and jobs enough."""
+        wanted, jobs = self.forecast, sum(sum(ends.values()) for ends in self.ends.values())
+        return sum(self.faults.values()) < wanted.faults or jobs < wanted.jobs
 
 
 def blow(forecast: Forecast, folder: Path, say: Say) -> Report:
@@ -155,8 +167,7 @@ class Storm:
                 raise SystemExit(f"the API does not answer; see {self._world.folder}")
             time.sleep(0.05)
         chance = random.Random(0)
-        content = storm_work.embeddings(storm_work.BEDROCK)
-        dataset = self._made(storm_work.ingest(chance), "dataset", file=("rows.npz", content))
+        dataset = self._made(storm_work.ingest(chance), "dataset")
         generator = self._made(storm_work.gelda(chance, dataset, known=True), "generator")
         return Bedrock(dataset, generator)
 
@@ -165,9 +176,7 @@ class Storm:
             return httpx.get(f"{self._world.url}/healthz", trust_env=False).is_success
         return False
 
-    def _made(self, asked: Asked, noun: str, file: tuple[str, bytes] | None = None) -> str:
-        if file is not None:
-            asked = Asked(asked.name, asked.expected, file=file)
+    def _made(self, asked: Asked, noun: str) -> str:
         sent = Sent(f"calm-{noun}", asked)
         self._ledger.sent.append(sent)
         self._client.submit(sent)
@@ -181,23 +190,30 @@ class Storm:
             time.sleep(0.1)
 
     def _storm(self) -> None:
-        """Strike until there were faults and jobs enough, at a pace that fits the time."""
+        """Strike until there were faults and jobs enough.
+
+        Faults are spread over the time and over the jobs: where the machine is slow, so that jobs end
+        slowly, the storm lasts longer and is none the fiercer.
+        """
         wanted, began = self._forecast, time.monotonic()
         pause = wanted.seconds / wanted.faults
         strike_at, count_at = began + pause, began
         for now in _ticks():
             self._faults.tend()
-            if now >= strike_at:
+            struck = self._faults.total / wanted.faults
+            if now >= strike_at and struck <= self._ended() / wanted.jobs + _AHEAD:
                 self._faults.strike()
-                # From when it was due: a slow strike must not stretch the storm.
-                strike_at += self._chance.uniform(0.3, 1.7) * pause
+                strike_at = now + self._chance.uniform(0.3, 1.7) * pause
             if now >= count_at:
                 count_at = now + _COUNT_SECONDS
                 self._count()
-                jobs = len(self._ledger.acknowledged())
-                over = now - began >= wanted.seconds and self._faults.total >= wanted.faults
-                if (over and jobs >= wanted.jobs) or now - began > 4 * wanted.seconds:
-                    return
+            if struck >= 1 and self._ended() >= wanted.jobs:
+                return
+            if now - began > _LONGEST * wanted.seconds:
+                return
+
+    def _ended(self) -> int:
+        return len(self._ledger.acknowledged()) - self._ledger.open
 
     def _count(self) -> None:
         with contextlib.suppress(Exception):  # the database is held by a fault; the next look tells

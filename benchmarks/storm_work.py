@@ -9,9 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 SIZES, DIM = (24, 12, 6), 8
-BEDROCK = 0
-"""Number of the contents that the storm's own dataset and generator are made of."""
-
 Makes = Literal["dataset", "generator", "classifier"]
 
 LATENTS = frozenset({"card.md", "lineage.parquet", "manifest.json", "synthetic.npz"})
@@ -96,14 +93,22 @@ def refused(chance: random.Random) -> Asked:
     return Asked("ingest bad", Expected(error="format_mismatch"), file=("rows.npz", content))
 
 
-def gelda(chance: random.Random, dataset: str, *, known: bool) -> Asked:
-    """Six stages, a checkpoint on the way; `known` says that the dataset is the bedrock's."""
+def gelda(chance: random.Random, dataset: str, *, known: bool, long: bool = False) -> Asked:
+    """Six stages, checkpoints on the way.
+
+    Args:
+        chance: draws plan and seed.
+        dataset: that it is trained on.
+        known: whether that is the bedrock's, so that others are equal to it.
+        long: whether training takes seconds.
+    """
     rows, seed = chance.randrange(2, 5), chance.randrange(3)
+    steps = 600 if long else 12
     spec = {
         "kind": "gelda",
         "dataset": dataset,
         "denoiser": {"width": 32, "blocks": 1},
-        "objective": {"steps": 12, "batch_size": 16, "checkpoint_steps": 4},
+        "objective": {"steps": steps, "batch_size": 16, "checkpoint_steps": steps // 4},
         "sampler": {"steps": 2},
         "plan": {"per_class": rows},
     }
@@ -111,9 +116,9 @@ def gelda(chance: random.Random, dataset: str, *, known: bool) -> Asked:
         makes="generator",
         artifacts=LATENTS,
         generated=rows * len(SIZES),
-        same=("gelda", rows, seed) if known else None,
+        same=("gelda", rows, seed, steps) if known else None,
     )
-    return Asked("gelda", expected, spec, seed)
+    return Asked("gelda long" if long else "gelda", expected, spec, seed)
 
 
 def sample(chance: random.Random, generator: str, *, known: bool) -> Asked:
@@ -138,10 +143,14 @@ def classifier(chance: random.Random, dataset: str) -> Asked:
 Draw = Callable[[random.Random, Bedrock], Asked]
 
 MIX: dict[str, tuple[int, Draw]] = {
-    "classifier": (52, lambda chance, rock: classifier(chance, rock.dataset)),
+    "classifier": (48, lambda chance, rock: classifier(chance, rock.dataset)),
     "sample": (22, lambda chance, rock: sample(chance, rock.generator, known=True)),
     "gelda": (8, lambda chance, rock: gelda(chance, rock.dataset, known=True)),
-    "ingest": (8, lambda chance, _: ingest(chance)),
+    "gelda long": (
+        3,
+        lambda chance, rock: gelda(chance, rock.dataset, known=True, long=True),
+    ),
+    "ingest": (10, lambda chance, _: ingest(chance)),
     "texts": (2, lambda chance, _: texts(chance)),
     "refused": (3, lambda chance, _: refused(chance)),
 }
