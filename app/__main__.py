@@ -15,6 +15,7 @@ from app.home import migrate
 from app.queue import Bell
 from app.reconcile import Reconciler
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store
 from app.supervisor import StackError
 
@@ -96,7 +97,8 @@ def _reconcile(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     store = Store(settings.database)
     try:
-        Reconciler(store, Bell(settings.redis_url), settings).run_forever(stop)
+        blobs = open_blobs(settings.blobs, settings.home)
+        Reconciler(store, Bell(settings.redis_url), settings, blobs).run_forever(stop)
     finally:
         store.close()
 

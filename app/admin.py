@@ -1,13 +1,18 @@
 """The operator's way to tenants and their keys, straight on the database."""
 
 import argparse
+import os
+import socket
+from dataclasses import asdict
 from datetime import timedelta
 
 from app.domain.problems import NotFound
 from app.domain.records import ALL_SCOPES, Key, Tenant
 from app.home import migrate
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store, Transaction
+from app.store.garbage import BlobsTaken, Collector
 
 
 class AdminError(Exception):
@@ -15,7 +20,7 @@ class AdminError(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``tenants create|list`` and ``keys create|list|revoke``."""
+    """Add ``tenants create|list``, ``keys create|list|revoke`` and ``collect``."""
     nouns = parser.add_subparsers(required=True, metavar="NOUN")
 
     tenants = nouns.add_parser("tenants", help="who owns datasets, jobs and keys")
@@ -47,21 +52,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("key", help="the key's id")
     revoke.set_defaults(action=_revoke_key)
 
+    collecting = nouns.add_parser("collect", help="take away blobs that nothing names any more")
+    collecting.add_argument("--dry-run", action="store_true", help="say what would be done")
+    collecting.set_defaults(alone=_collect)
+
 
 def run(settings: Settings, arguments: argparse.Namespace) -> list[str]:
     """Do what `arguments` say and return the lines to print.
 
     Raises:
-        AdminError: an unknown tenant, key or scope, or a name that is taken.
+        AdminError: an unknown tenant, key or scope, a name that is taken, or blobs that another
+            process is busy with.
     """
     migrate(settings)
     store = Store(settings.database)
     try:
+        if "alone" in arguments:
+            told: list[str] = arguments.alone(settings, store, arguments)
+            return told
         with store.write() as tx:
             lines: list[str] = arguments.action(tx, arguments)
             return lines
     finally:
         store.close()
+
+
+def _collect(settings: Settings, store: Store, arguments: argparse.Namespace) -> list[str]:
+    blobs = open_blobs(settings.blobs, settings.home)
+    holder = f"{socket.gethostname()}:{os.getpid()}:collect"
+    collector = Collector(store, blobs, settings.collect_grace_seconds, holder)
+    try:
+        done = collector.run_once(dry_run=arguments.dry_run)
+    except BlobsTaken as taken:
+        raise AdminError(taken.detail) from None
+    return [f"{value:>16,}  {name.replace('_', ' ')}" for name, value in asdict(done).items()]
 
 
 def _create_tenant(tx: Transaction, arguments: argparse.Namespace) -> list[str]:

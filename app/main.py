@@ -121,7 +121,7 @@ def _lifespan(
         if owns_store:
             await asyncio.to_thread(services.store.migrate)
         stop = threading.Event()
-        reconciler = Reconciler(services.store, services.bell, services.settings)
+        reconciler = Reconciler(services.store, services.bell, services.settings, services.blobs)
         reconciling = threading.Thread(
             target=reconciler.run_forever, args=(stop,), name="reconciler", daemon=True
         )

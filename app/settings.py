@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     max_crashes: Annotated[int, Field(ge=1)] = 3
     """Worker deaths without progress in between after which a job fails with `crash_loop`."""
 
+    collect_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """How often blobs that nothing names any more are looked for."""
+
+    collect_grace_seconds: Annotated[float, Field(gt=0)] = 86400.0
+    """How long such a blob stays, twice: at its place, then set aside. Must exceed what clocks differ by."""
+
     no_progress_seconds: Annotated[float, Field(gt=0)] = 600.0
     """How long a task may run without progress before it fails with `no_progress`."""
 

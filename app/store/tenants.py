@@ -41,6 +41,19 @@ class Tenants:
         """Return all tenants, oldest first."""
         return [_tenant(row) for row in self._work.rows(select(tenants).order_by(tenants.c.id))]
 
+    def naming(self, tenant_id: str) -> None:
+        """Keep what this transaction is about to name from being deleted; its first lock.
+
+        Many may name at once. Workers need none of this: what they make is named with their job.
+        """
+        this = select(tenants.c.id).where(tenants.c.id == tenant_id)
+        self._work.row(this.with_for_update(read=True))
+
+    def alone(self, tenant_id: str) -> None:
+        """Wait for those who are `naming`, and keep others from it until this transaction ends."""
+        this = select(tenants.c.id).where(tenants.c.id == tenant_id)
+        self._work.row(this.with_for_update(key_share=True))
+
 
 def _tenant(row: RowMapping) -> Tenant:
     return Tenant(id=row["id"], name=row["name"], created_at=row["created_at"])

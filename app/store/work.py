@@ -95,19 +95,16 @@ class Work:
         first_key = next(iter(table.primary_key))
         return self.row(wanted.returning(first_key)) is not None
 
-    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert those rows whose primary key does not exist; no more than `in_statements` gives at once."""
-        insert = postgresql.insert if self._postgresql else sqlite.insert
-        self.run(insert(table).values(rows).on_conflict_do_nothing())
-
     def upsert(self, table: Table, **values: Any) -> None:
         """Insert a row, or replace what an existing row of its primary key holds."""
-        insert = postgresql.insert if self._postgresql else sqlite.insert
+        self.upsert_all(table, [values])
+
+    def upsert_all(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert or replace rows of the same columns; no more than `in_statements` gives at once."""
+        insert = (postgresql.insert if self._postgresql else sqlite.insert)(table).values(rows)
         keys = [column.name for column in table.primary_key]
-        changed = {name: value for name, value in values.items() if name not in keys}
-        self.run(
-            insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=changed)
-        )
+        changed = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+        self.run(insert.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
 def in_statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -72,9 +72,8 @@ def encode(task: TaskRun) -> Effects:
         )
     path = task.scratch / "vectors.npy"
     np.save(path, x, allow_pickle=False)
-    blob = task.keep(path)
     return Effects(
-        result={"sha256": blob.sha256, "bytes": blob.bytes, "encoder": encoder.fingerprint},
+        result={**task.keep(path).named, "encoder": encoder.fingerprint},
         counts={"embedded": len(x)},
     )
 
@@ -119,9 +118,8 @@ def _embedded(
         task.progress(start, rows)
         task.stop_here()
     x.flush()
-    blob = task.keep(path)
     columns = {name: one for name, one in source["columns"].items() if name not in RAW_COLUMNS}
-    columns["x"] = {"file": "x.npy", "sha256": blob.sha256, "bytes": blob.bytes}
+    columns["x"] = {"file": "x.npy", **task.keep(path).named}
     return {
         **source,
         "modality": "embedding",

@@ -82,8 +82,7 @@ def draw(task: TaskRun, generator: Generator, sampler: SamplerSpec) -> Effects:
     )
     path = task.scratch / "latents.npy"
     np.save(path, latents, allow_pickle=False)
-    blob = task.keep(path)
-    result = {"sha256": blob.sha256, "bytes": blob.bytes, "rows": len(labels), "items": items}
+    result = {**task.keep(path).named, "rows": len(labels), "items": items}
     return Effects(result=result, counts={"generated": len(labels)})
 
 
