@@ -26,12 +26,15 @@ _SEEN = (
     "NEW.id, NEW.job_id, NEW.stage, OLD.state, NEW.state, NEW.attempt, "
     f"{_CHANGED['renewed']}, {_CHANGED['charged']}"
 )
+_WATCHED = "state, attempt, lease_until, crash_count, crash_watermark, progress_value, watermark"
+"""Not what collection clears of tasks that have ended: results and checkpoints."""
+
 _COLUMNS = "at, writer, task_id, job_id, stage, old, new, attempt, renewed, charged"
 
 _SQLITE = (
     """CREATE TABLE storm_audit (id INTEGER PRIMARY KEY, at REAL, writer TEXT, task_id TEXT,
     job_id TEXT, stage TEXT, old TEXT, new TEXT, attempt INTEGER, renewed INTEGER, charged INTEGER)""",
-    f"""CREATE TRIGGER storm_audit AFTER UPDATE ON tasks BEGIN
+    f"""CREATE TRIGGER storm_audit AFTER UPDATE OF {_WATCHED} ON tasks BEGIN
     INSERT INTO storm_audit ({_COLUMNS})
     VALUES ((julianday('now') - 2440587.5) * 86400.0, {WRITER}(), {_SEEN}); END""",
 )
@@ -43,7 +46,7 @@ _POSTGRESQL = (
     INSERT INTO storm_audit ({_COLUMNS}) VALUES (
     extract(epoch from clock_timestamp()), current_setting('application_name'), {_SEEN});
     RETURN NULL; END $$""",
-    """CREATE TRIGGER storm_audit AFTER UPDATE ON tasks
+    f"""CREATE TRIGGER storm_audit AFTER UPDATE OF {_WATCHED} ON tasks
     FOR EACH ROW EXECUTE FUNCTION storm_audit()""",
 )
 

@@ -4,14 +4,11 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import select
-
-from app.store import tables
 from app.store.blob_files import hash_file
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
+from app.store.references import references
 
 _LOOK_SECONDS = 0.25
 
@@ -70,43 +67,12 @@ def _files(root: Path) -> Iterator["os.DirEntry[str]"]:
 
 
 def dangling(store: Store, blobs: LocalBlobs) -> list[str]:
-    """Return what is wrong with the blobs that rows refer to: absent, or not whole."""
+    """Return what is wrong with the blobs that rows name: absent, or not whole."""
+    with store.snapshot() as tx:
+        named = {(one.tenant_id, one.sha256): one.owner for one in references(tx)}
     return [
-        f"{where} refers to the blob {sha256}, which is "
+        f"{owner} names the blob {sha256}, which is "
         f"{'damaged' if blobs.exists(tenant, sha256) else 'not there'}"
-        for (tenant, sha256), where in sorted(_referred(store).items())
+        for (tenant, sha256), owner in sorted(named.items())
         if not blobs.verify(tenant, sha256)
     ]
-
-
-def _referred(store: Store) -> dict[tuple[str, str], str]:
-    """Return each blob that a row refers to, by tenant and sha-256, with one such row's place."""
-    found: dict[tuple[str, str], str] = {}
-    plain = ((tables.uploads, "blob"), (tables.artifacts, "sha256"))
-    documents = (
-        (tables.datasets, "manifest"),
-        (tables.generators, "files"),
-        (tables.classifiers, "files"),
-        (tables.tasks, "result"),
-    )
-    with store.read() as tx:
-        for table, column in (*plain, *documents):
-            for row in tx.rows(select(table.c.tenant_id, table.c[column])):
-                for sha256 in _named(row[column]):
-                    found.setdefault((row["tenant_id"], sha256), f"{table.name}.{column}")
-    return found
-
-
-def _named(value: Any) -> Iterator[str]:
-    """Yield each sha-256 that a column names."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from (_named(one) if isinstance(one, dict | list) else ())
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            if name == "sha256":
-                yield one
-            elif isinstance(one, dict | list):
-                yield from _named(one)

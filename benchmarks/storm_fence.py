@@ -43,7 +43,8 @@ def trespasses(tasks: Iterable[list[Change]]) -> Iterator[str]:
             elif one.old is S.RUNNING and one.new in {S.RUNNING, S.SUCCEEDED}:
                 # A crash is charged by whoever finds the lease expired.
                 if one.writer != holder and not one.charged:
-                    what = "renewed" if one.renewed else f"set to {one.new}"
+                    kept = "renewed" if one.renewed else "written"
+                    what = kept if one.new is S.RUNNING else f"set to {one.new}"
                     yield f"{_task(one)}, held by {holder}, was {what} by {one.writer}"
             elif (one.old, one.new) not in _OPEN_TO_ALL:
                 yield f"{_task(one)} went from {one.old} to {one.new} by {one.writer}"

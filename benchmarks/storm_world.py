@@ -29,6 +29,8 @@ TIMES = {
     "poll_seconds": 0.5,
     "cancel_grace_seconds": 1.0,
     "drain_seconds": 5.0,
+    "collect_seconds": 5.0,
+    "collect_grace_seconds": 3.0,
 }
 """Settings of a storm: short, so that much happens in little time."""
 

@@ -33,7 +33,9 @@ SECOND = replace(CLAIM, at=105.0, writer="worker-1#0", attempt=2)
 
 def lives(**deaths: float) -> list[Life]:
     names = ("worker-0#0", "worker-1#0", "api#0")
-    return [Life(name, 90.0, deaths.get(name.partition("#")[0].replace("-", "_"))) for name in names]
+    return [
+        Life(name, 90.0, deaths.get(name.partition("#")[0].replace("-", "_"))) for name in names
+    ]
 
 
 def test_a_task_s_own_way_is_no_trespass() -> None:
