@@ -31,10 +31,10 @@ from benchmarks.storm_table import as_markdown, figures, markdown, sections, wri
 from benchmarks.storm_weather import Forecast, Report, blow
 from benchmarks.storm_world import ROOT
 
-QUICK = {"faults": 55, "jobs": 40, "seconds": 32.0}
+QUICK = {"faults": 55, "jobs": 25, "seconds": 32.0}
 FULL = {"faults": 1000, "jobs": 5000, "seconds": 1100.0}
 
-MUTANT = {"faults": 90, "jobs": 100, "seconds": 75.0}
+MUTANT = {"faults": 70, "jobs": 60, "seconds": 60.0}
 MOST_STORMS = 3
 """Over one mutant: a storm is chance, and what a mutant lacks must be hit."""
 

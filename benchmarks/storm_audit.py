@@ -4,12 +4,11 @@ A trigger on `tasks` adds a row for each update. It sees what no log can deny: a
 that did not hold the task, a change after the end, a lease that nobody renewed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from app.domain.tasks import TaskState
 from app.store.database import Store
@@ -147,7 +146,7 @@ def _is_renewal(change: Change, claim: Change) -> bool:
     return running and change.renewed and change.writer == claim.writer
 
 
-def _change(row: Mapping[str, Any]) -> Change:
+def _change(row: RowMapping) -> Change:
     return Change(
         at=row["at"],
         writer=row["writer"],

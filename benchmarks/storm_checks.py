@@ -170,7 +170,9 @@ def _unlike(records: Records, known: dict[str, Sent]) -> Iterator[str]:
     found: dict[tuple[object, ...], dict[str, str]] = defaultdict(dict)
     for job_id, sent in known.items():
         same = sent.asked.expected.same
-        if same is None or records.jobs.get(job_id, {}).get("state") not in SUCCESSFUL:
+        if same is None or job_id not in records.jobs:
+            continue
+        if records.state(job_id) not in SUCCESSFUL:
             continue
         for name, sha256 in _bytes_of(records, job_id):
             first = found[*same, name].setdefault(sha256, job_id)

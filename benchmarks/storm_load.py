@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +127,7 @@ class Client:
         if answer.status_code in _LATER or answer.status_code == 500:
             return True
         problem = answer.headers.get("content-type", "").startswith("application/problem")
-        return problem and answer.json()["code"] == "idempotency_key_in_flight"
+        return problem and bool(answer.json()["code"] == "idempotency_key_in_flight")
 
     def upload(self, key: str, name: str, content: bytes) -> str:
         """Send a file and return the upload's id."""
@@ -218,7 +219,7 @@ class Load:
             self._client.submit(sent)
         return sent
 
-    def _chain(self, chance: random.Random, keys: "itertools.Iterator[str]") -> None:
+    def _chain(self, chance: random.Random, keys: Iterator[str]) -> None:
         made = self._submit(next(keys), storm_work.ingest(chance))
         assert made.dataset is not None
         try:

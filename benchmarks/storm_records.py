@@ -1,18 +1,17 @@
 """What the database holds after a storm, read once."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import RowMapping, Table, select
 
 from app.domain.jobs import TERMINAL, JobState
 from app.store import tables
 from app.store.database import Store
 from app.store.work import Work
 
-Row = Mapping[str, Any]
+Row = RowMapping
 
 
 @dataclass(frozen=True)

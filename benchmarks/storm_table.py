@@ -1,7 +1,7 @@
 """A storm's report as tables: on the terminal, as JSON, and in a page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ def markdown(report: Report) -> str:
 
 def as_markdown(head: list[str], rows: list[list[object]]) -> str:
     """Return a table; all but its first column is set to the right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    lines: list[Sequence[object]] = [head, rule, *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 

@@ -32,7 +32,7 @@ def test_a_minute_of_storm_loses_doubles_and_corrupts_nothing(tmp_path: Path) ->
     assert {"worker killed", "child killed", "Redis flushed", "cancel"} <= set(
         storm["faults_by_kind"]
     )
-    assert storm["jobs"] >= 40, told
+    assert storm["jobs"] >= 25, told
     assert storm["deaths_that_met_a_task"] > 0, told
     # Of so few deaths the 99th percentile is the worst one, which a busy machine can make of any:
     # it is held to its limit where there are hundreds of them (make storm).
