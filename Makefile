@@ -67,7 +67,7 @@ ifdef NAME
 	@$(PY) -m benchmarks.$(NAME) $(ARGS)
 else
 	@echo "make bench NAME=… ARGS='--quick'; what each measures, costs and should show: ARGS=--help"
-	@for file in $$(grep -l __main__ benchmarks/*.py); do \
+	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
 	  printf '  %-12s %s\n' "$$(basename $$file .py)" "$$(sed -n '1s/"""//gp' $$file)"; done
 endif
 

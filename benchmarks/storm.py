@@ -19,6 +19,7 @@ for a disk that can be full (a tmpfs; without the right to mount one, failpoints
 """
 
 import json
+import signal
 import sys
 import tempfile
 from argparse import Namespace
@@ -45,6 +46,8 @@ def main() -> int:
     face = Face(__doc__)
     _add_options(face)
     given = face.parse()
+    # Ended from outside, it ends in order all the same: nothing that it started stays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("The storm was told to end."))
     return _over_mutants(face, given) if given.mutants else _over_the_code(face, given)
 
 

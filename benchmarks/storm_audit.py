@@ -123,6 +123,17 @@ def last_job(store: Store, writer: str) -> str | None:
     return found
 
 
+def last_claimer(store: Store, stage: str) -> str | None:
+    """Return the process that claimed a task of a stage last."""
+    query = text(
+        "SELECT writer FROM storm_audit WHERE stage = :stage AND old = 'queued' AND new = 'running'"
+        " ORDER BY id DESC LIMIT 1"
+    )
+    with store.read() as tx:
+        found: str | None = tx.scalar(query.bindparams(stage=stage))
+    return found
+
+
 def attempts(changes: list[Change]) -> Iterator[Held]:
     """Yield the attempts of one task in order."""
     claims = [n for n, one in enumerate(changes) if is_claim(one)]

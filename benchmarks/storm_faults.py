@@ -4,18 +4,17 @@ import contextlib
 import heapq
 import itertools
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
 import psutil
-import psycopg
 import redis
 from sqlalchemy import make_url
 
-from benchmarks import storm_audit
+from app.domain.problems import Problem
+from benchmarks import storm_audit, storm_locks
 from benchmarks.storm_disk import SmallDisk
 from benchmarks.storm_load import Ledger
 from benchmarks.storm_parts import Part
@@ -172,25 +171,37 @@ class Faults:
         return True
 
     def _pause_worker(self) -> bool:
-        part = self._a_worker()
-        # One at least goes on: with none there is nobody to take the others' tasks over.
-        if part is None or sum(one.paused for one in self._world.workers) + 2 > len(
-            self._world.workers
-        ):
-            return False
-        return self._pause(part, 1.2 * self._lease, 1.8 * self._lease)
+        return self._pause_a_worker() is not None
 
     def _pause_and_cancel(self) -> bool:
-        """What a stopped worker holds is canceled and ended before it comes back."""
-        stopped = {part.writer for part in self._world.workers if part.paused}
-        if not self._pause_worker():
+        """What a stopped worker holds is canceled, and ended before it comes back."""
+        part = self._pause_a_worker()
+        if part is None:
             return False
-        (writer,) = {part.writer for part in self._world.workers if part.paused} - stopped
-        job_id = storm_audit.last_job(self._world.store, writer)
-        for sent in self._ledger.acknowledged():
-            if sent.job_id == job_id:
-                self._ledger.to_cancel.put(sent)
+        with contextlib.suppress(Problem):
+            job_id = storm_audit.last_job(self._world.store, part.writer)
+            for sent in self._ledger.acknowledged():
+                if sent.job_id == job_id:
+                    self._ledger.to_cancel.put(sent)
         return True
+
+    def _pause_a_worker(self) -> Part | None:
+        """Stop a worker for little more than a lease: it comes back while others do its work.
+
+        Rather one that trains: what another worker takes over takes long, too.
+        """
+        workers = self._world.workers
+        # One at least goes on: with none there is nobody to take the others' tasks over.
+        if sum(part.paused for part in workers) + 2 > len(workers):
+            return None
+        part = self._a_worker()
+        with contextlib.suppress(Problem):
+            writer = storm_audit.last_claimer(self._world.store, "train")
+            awake = (one for one in workers if one.alive() and not one.paused)
+            part = next((one for one in awake if one.writer == writer), part)
+        if part is None or not self._pause(part, 1.1 * self._lease, 1.5 * self._lease):
+            return None
+        return part
 
     def _pause_child(self) -> bool:
         """The parent lives and says so: its task must stay its own, however long this takes."""
@@ -216,33 +227,9 @@ class Faults:
         return True
 
     def _hold(self, seconds: float) -> None:
-        url = make_url(self._world.settings.database)
-        if url.get_backend_name() == "sqlite":
-            assert url.database is not None
-            with (
-                contextlib.closing(
-                    sqlite3.connect(url.database, timeout=5, isolation_level=None)
-                ) as connection,
-                contextlib.suppress(sqlite3.OperationalError),
-            ):
-                connection.execute("BEGIN IMMEDIATE")
-                self._shake(seconds)
-                connection.execute("ROLLBACK")
-            return
-        with (
-            psycopg.connect(plain(self._world)) as connection,
-            contextlib.suppress(psycopg.errors.LockNotAvailable),
-        ):
-            connection.execute("SET lock_timeout = '5s'")
-            # One table alone: with two, the order of locks would be another than the service's.
-            connection.execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
-            self._shake(seconds)
-            connection.rollback()
-
-    def _shake(self, seconds: float) -> None:
-        began = time.time()
-        time.sleep(seconds)
-        self.shaken.append((began, time.time()))
+        span = storm_locks.hold(self._world.settings.database, seconds)
+        if span is not None:
+            self.shaken.append(span)
 
     def _fill_disk(self) -> bool:
         disk = self._disk
@@ -258,12 +245,7 @@ class Faults:
         return True
 
     def _cut(self) -> bool:
-        with psycopg.connect(plain(self._world), autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
-                " AND application_name <> 'storm'"
-            )
+        storm_locks.cut_connections(self._world.settings.database)
         return True
 
     def _cancel(self) -> bool:
@@ -287,8 +269,3 @@ class Faults:
         count = self._chance.randint(*((1, 3) if few else (4, 30)))
         full = self._disk is None and where.startswith("blob") and self._chance.random() < 0.5
         return f"{where}:{count}{':enospc' if full else ''}"
-
-
-def plain(world: World) -> str:
-    """Return the URL of a PostgreSQL as psycopg takes it."""
-    return world.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)

@@ -1,8 +1,8 @@
-"""One process of the service under the name that the storm knows it by: ``storm_launch NAME PARENT MODULE …``.
+"""One process of the service under the name that the storm knows it by: ``NAME PARENT MODULE …``.
 
 The database is told the name with every connection, so that a trigger can write down who changed a
 task (`benchmarks.storm_audit`). Nothing else of the process differs from ``python -m MODULE …``, and it
-dies with the storm. ``storm_launch NAME PARENT exec PROGRAM …`` becomes another program, such as Redis.
+dies with the storm. ``NAME PARENT exec PROGRAM …`` becomes another program, such as Redis.
 """
 
 import os
@@ -42,8 +42,10 @@ def introduced(name: str) -> Iterator[None]:
         event.remove(Engine, "connect", listener)
 
 
-def main(name: str, parent: int, module: str, arguments: list[str]) -> None:
-    die_with_parent(parent)
+def main() -> None:
+    """Read the command line, and become what it names."""
+    name, parent, module, *arguments = sys.argv[1:]
+    die_with_parent(int(parent))
     if module == "exec":
         os.execv(arguments[0], arguments)
     with introduced(name):
@@ -51,5 +53,5 @@ def main(name: str, parent: int, module: str, arguments: list[str]) -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+LAUNCH = (sys.executable, "-P", "-c", f"from {__name__} import main; main()")
+"""How it is started; the words above follow."""

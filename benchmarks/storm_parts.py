@@ -1,9 +1,9 @@
 """The processes of a storm: each has a name, a log and the lives it has had."""
 
+import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from app.store.failpoints import VARIABLE
+from benchmarks.storm_launch import LAUNCH
 
 FAILPOINT_STATUS = 137
 """Exit status of a process that a failpoint ended."""
@@ -65,7 +66,7 @@ class Part:
         """Begin a new life, which ends at a failpoint if one is named."""
         writer = f"{self.name}#{len(self.lives)}"
         armed = {} if failpoint is None else {VARIABLE: failpoint}
-        launch = [sys.executable, "-P", "-m", "benchmarks.storm_launch", writer, str(os.getpid())]
+        launch = [*LAUNCH, writer, str(os.getpid())]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*launch, *self._words],
@@ -100,6 +101,7 @@ class Part:
         status = self._process.poll()
         if status is None:
             return True
+        self._sweep()
         self._note_end(status)
         return False
 
@@ -108,6 +110,7 @@ class Part:
         if self._process is None:
             return
         self._process.kill()
+        self._sweep()
         self._process.wait()
         self._note_end(0)
 
@@ -137,6 +140,14 @@ class Part:
         except psutil.NoSuchProcess:
             pass
         return None
+
+    def _sweep(self) -> None:
+        """Kill what a dead process has left in its group, as the supervisor of the service does.
+
+        A child that was stopped before it had asked the kernel to die with its parent would stay.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _note_end(self, status: int) -> None:
         self.resume()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from app.domain.problems import Problem
 from app.store.blobs import LocalBlobs
 from benchmarks import storm_audit, storm_blobs, storm_fence, storm_records, storm_work
 from benchmarks.storm_checks import Verdict, check, end_of
@@ -216,7 +217,7 @@ class Storm:
         return len(self._ledger.acknowledged()) - self._ledger.open
 
     def _count(self) -> None:
-        with contextlib.suppress(Exception):  # the database is held by a fault; the next look tells
+        with contextlib.suppress(Problem):  # a fault holds the database; the next look tells
             self._ledger.open = storm_records.unfinished(self._world.store)
 
     def _settle(self) -> None:

@@ -103,7 +103,7 @@ def gelda(chance: random.Random, dataset: str, *, known: bool, long: bool = Fals
         long: whether training takes seconds.
     """
     rows, seed = chance.randrange(2, 5), chance.randrange(3)
-    steps = 600 if long else 12
+    steps = 900 if long else 12
     spec = {
         "kind": "gelda",
         "dataset": dataset,
@@ -143,11 +143,11 @@ def classifier(chance: random.Random, dataset: str) -> Asked:
 Draw = Callable[[random.Random, Bedrock], Asked]
 
 MIX: dict[str, tuple[int, Draw]] = {
-    "classifier": (48, lambda chance, rock: classifier(chance, rock.dataset)),
+    "classifier": (47, lambda chance, rock: classifier(chance, rock.dataset)),
     "sample": (22, lambda chance, rock: sample(chance, rock.generator, known=True)),
     "gelda": (8, lambda chance, rock: gelda(chance, rock.dataset, known=True)),
     "gelda long": (
-        3,
+        4,
         lambda chance, rock: gelda(chance, rock.dataset, known=True, long=True),
     ),
     "ingest": (10, lambda chance, _: ingest(chance)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.storm_mutants import MUTANTS, Mutant, mutated
@@ -24,6 +26,16 @@ def test_a_mutant_is_caught_and_the_code_as_it_is_passes(name: str, tmp_path: Pa
         caught, passed = both.submit(script, mutant), both.submit(script, whole)
         assert caught.result(), f"the mutant {name!r} was not caught"
         assert not passed.result()
+    assert not _left_in(tmp_path), "a process outlived its scene"
+
+
+def _left_in(folder: Path) -> list[str]:
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                left.append(" ".join(process.cmdline()))
+    return left
 
 
 def test_a_mutant_whose_text_has_moved_says_so(tmp_path: Path) -> None:
