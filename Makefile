@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve check test test-gpu test-slow bench audit pins clean
+.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm pins clean
 
 help: ## show this list
 	@echo "Cultivar: make TARGET. The first use installs into $(VENV), some minutes; later uses start at once."
@@ -67,12 +67,17 @@ ifdef NAME
 	@$(PY) -m benchmarks.$(NAME) $(ARGS)
 else
 	@echo "make bench NAME=… ARGS='--quick'; what each measures, costs and should show: ARGS=--help"
-	@for file in $$(grep -l __main__ benchmarks/*.py); do \
+	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
 	  printf '  %-12s %s\n' "$$(basename $$file .py)" "$$(sed -n '1s/"""//gp' $$file)"; done
 endif
 
 audit: venv ## bills of materials (var/sbom), licences, known vulnerabilities of every pin (needs PyPI)
 	@$(PY) scripts/audit.py $(ARGS)
+
+storm: venv ## faults at random over thousands of jobs, on SQLite and PostgreSQL; six mutants (1.5 h)
+	@$(PY) -m benchmarks.storm --database sqlite --table docs/promises-storm.md $(ARGS)
+	@$(PY) -m benchmarks.storm --database postgresql --table docs/promises-storm.md $(ARGS)
+	@$(PY) -m benchmarks.storm --mutants --database sqlite --table docs/promises-storm.md $(ARGS)
 
 pins: venv ## write constraints.txt from the environment that passed
 	@{ sed -n '/^#/p' constraints.txt; \
