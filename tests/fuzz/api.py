@@ -27,6 +27,7 @@ from tests.fuzz.service import Attacked, attacked
 from tests.fuzz.world import World
 
 PROGRESS_SECONDS = 5.0
+REQUEST_SECONDS = 90.0
 STATEFUL_STEPS = 10
 FULL = 20_000
 COVERAGE_FROM = 2_000
@@ -98,7 +99,9 @@ class Attack:
         config = SchemathesisConfig.from_dict(
             settings(self._service, seed, left, coverage=self._coverage and first)
         )
-        schema = schemathesis.openapi.from_url(f"{self._service.url}/openapi.json", config=config)
+        schema = schemathesis.openapi.from_url(
+            f"{self._service.url}/openapi.json", config=config, timeout=REQUEST_SECONDS
+        )
         schema.hooks.register_hook_with_name(self._flatmap_case, "flatmap_case")
         schema.hooks.register_hook_with_name(self._after_call, "after_call")
         for operation in schema.get_all_operations():
@@ -160,7 +163,7 @@ def settings(service: Attacked, seed: int, left: int, *, coverage: bool) -> dict
         "headers": service.headers,
         "base-url": service.url,
         "continue-on-failure": True,
-        "request-timeout": 90,
+        "request-timeout": REQUEST_SECONDS,
         "generation": {
             "max-examples": each,
             "no-shrink": True,
