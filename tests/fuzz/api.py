@@ -5,6 +5,7 @@ status 1 where an answer is at fault or an operation has succeeded too seldom to
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
@@ -204,6 +205,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=FULL)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the service is ended on the way out
     wanted = max(1, min(SUCCESSES, SUCCESSES * asked.cases // FULL))
     with (
         tempfile.TemporaryDirectory(prefix="cultivar-fuzz-") as home,

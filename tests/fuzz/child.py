@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -29,8 +29,11 @@ from tests.fuzz.seeds import Seed
 from workers.decoder import limit_resources
 from workers.orphans import die_with_parent, prefer_as_victim
 
-CALL_SECONDS = 20.0
-"""How long one mutant of some kilobytes may take, with nobody else on the machine: far less."""
+CALL_SECONDS = 5.0
+"""Processor time that one mutant of some kilobytes may take; honest files take some milliseconds."""
+
+HANG_SECONDS = 120.0
+"""Time after which a process that does not come back is ended: long, as others may keep it waiting."""
 
 MEMORY_BYTES = 1 * GiB
 """Less than the default of production: the honest files need next to nothing."""
@@ -75,24 +78,27 @@ def mutant(seed: Seed, name: str, run: int, number: int) -> bytes:
 def attack(name: str, seed: Seed, *, number: int, first: int, count: int, keep: Path) -> Report:
     """Read so many mutants of one seed; ``number`` is the run's, ``first`` that of the first mutant."""
     report, at, end = Report(name), first, first + count
+    fatal: set[int] = set()
     while at < end and len(report.faults) < MOST_FAULTS:
-        child = _Child(name, seed, number)
-        at, died = child.read(range(at, end), report)
+        child = _Child(name, seed, number, fatal)
+        started, (at, died) = at, child.read(range(at, end), report)
         for where, what in [*child.faults, *([(at, died)] if died else [])]:
             keep.mkdir(parents=True, exist_ok=True)
             path = keep / f"{name}-{number}-{where}.bin"
             path.write_bytes(mutant(seed, name, number, where))
             report.faults.append(Fault(where, what, path))
-        at += 1
+        if died:  # what came of its batch so far died with it: that is read again, without this one
+            fatal.add(at)
+            at -= (at - started) % _BATCH
     return report
 
 
 class _Child:
     """The process of one decoder, and what it shares: the mutant it is at, and since when."""
 
-    def __init__(self, name: str, seed: Seed, run: int) -> None:
+    def __init__(self, name: str, seed: Seed, run: int, left_out: Collection[int]) -> None:
         self.faults: list[tuple[int, str]] = []
-        self._name, self._seed, self._run = name, seed, run
+        self._name, self._seed, self._run, self._left_out = name, seed, run, left_out
         self._shared = mmap.mmap(-1, _AT.size)
 
     def read(self, numbers: range, report: Report) -> tuple[int, str]:
@@ -109,7 +115,7 @@ class _Child:
             status, hung = self._watch(pid, receiver, report, numbers)
         at, _ = _AT.unpack(self._shared[: _AT.size])
         if hung:
-            return at, f"it took more than {CALL_SECONDS:g} s"
+            return at, f"it did not come back within {HANG_SECONDS:g} s"
         if status < 0:
             return at, f"the process died of {signal.Signals(-status).name}"
         return (numbers.stop, "") if status == 0 else (at, f"the process ended with {status}")
@@ -126,7 +132,7 @@ class _Child:
                 self._take(receiver, report)
                 return os.waitstatus_to_exitcode(status), False
             at, since = _AT.unpack(self._shared[: _AT.size])
-            if time.monotonic() - since > CALL_SECONDS:
+            if time.monotonic() - since > HANG_SECONDS:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 self._take(receiver, report)
@@ -150,7 +156,9 @@ class _Child:
 
     def _run_child(self, numbers: range, folder: Path, sender: Connection) -> NoReturn:
         """Read the mutants and tell of them, in the process that may die of it."""
+        words = os.dup(2)
         try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write of every damaged frame
             die_with_parent(os.getppid())
             prefer_as_victim()
             os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
@@ -160,7 +168,7 @@ class _Child:
                 sender.send(told)
             sender.close()
         except BaseException:  # noqa: BLE001 - whatever it is, its status tells the parent
-            traceback.print_exc()
+            os.write(words, traceback.format_exc().encode())
             os._exit(1)
         os._exit(0)
 
@@ -173,13 +181,21 @@ class _Child:
             faults: list[tuple[int, str]] = []
             slowest = 0.0
             for number in range(start, min(start + _BATCH, numbers.stop)):
+                if number in self._left_out:
+                    continue
                 self._note(number)
                 data = mutant(self._seed, self._name, self._run, number)
                 began = time.process_time()
                 try:
-                    codes[reading.of(data)] += 1
+                    outcome = reading.of(data)
                 except Exception:  # noqa: BLE001 - any exception is what is looked for
                     faults.append((number, traceback.format_exc()))
-                slowest = max(slowest, time.process_time() - began)
+                    continue
+                taken = time.process_time() - began
+                slowest = max(slowest, taken)
+                if taken > CALL_SECONDS:
+                    faults.append((number, f"it took {taken:.1f} s of processor time"))
+                else:
+                    codes[outcome] += 1
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             yield dict(codes), slowest, peak, faults

@@ -150,7 +150,8 @@ def _tar(files: Files) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             file.addfile(info, io.BytesIO(data))
-    return stream.getvalue()[:-7000]  # nearly all of it is zeros behind the end
+        end = file.offset + 1024
+    return stream.getvalue()[:end]  # without the zeros that fill its last record
 
 
 def _raw(modality: str, format_: str, **columns: Any) -> Json:
