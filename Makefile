@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve check test test-gpu test-slow bench pins clean
+.PHONY: help venv demo serve check test test-gpu test-slow bench fuzz pins clean
 
 help: ## show this list
 	@echo "Cultivar: make TARGET. The first use installs into $(VENV), some minutes; later uses start at once."
@@ -70,6 +70,9 @@ else
 	@for file in $$(grep -l __main__ benchmarks/*.py); do \
 	  printf '  %-12s %s\n' "$$(basename $$file .py)" "$$(sed -n '1s/"""//gp' $$file)"; done
 endif
+
+fuzz: venv ## attack the API and every decoder, hours (ARGS='--cases 2000 --mutants 2000')
+	@$(PY) -m tests.fuzz $(ARGS)
 
 pins: venv ## write constraints.txt from the environment that passed
 	@{ sed -n '/^#/p' constraints.txt; \
