@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm pins clean
+.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm fuzz pins clean
 
 help: ## show this list
 	@echo "Cultivar: make TARGET. The first use installs into $(VENV), some minutes; later uses start at once."
@@ -78,6 +78,9 @@ storm: venv ## faults at random over thousands of jobs, on SQLite and PostgreSQL
 	@$(PY) -m benchmarks.storm --database sqlite --table docs/promises-storm.md $(ARGS)
 	@$(PY) -m benchmarks.storm --database postgresql --table docs/promises-storm.md $(ARGS)
 	@$(PY) -m benchmarks.storm --mutants --database sqlite --table docs/promises-storm.md $(ARGS)
+
+fuzz: venv ## attack the API and every decoder, hours (ARGS='--cases 2000 --mutants 2000')
+	@$(PY) -m tests.fuzz $(ARGS)
 
 pins: venv ## write constraints.txt from the environment that passed
 	@{ sed -n '/^#/p' constraints.txt; \

@@ -101,7 +101,7 @@ def _saved(path: Path, array: np.ndarray[Any, Any]) -> str:
     return str(path)
 
 
-_READERS = {"embeddings": _embeddings, "raw": _raw, "vectors": _vectors, "head": _head}
+READERS = {"embeddings": _embeddings, "raw": _raw, "vectors": _vectors, "head": _head}
 
 
 def main(parent: int) -> None:
@@ -111,7 +111,7 @@ def main(parent: int) -> None:
     limit_resources(request["memory_bytes"], request["seconds"], 2 * request["max_array_bytes"])
     reply: dict[str, Any]
     try:
-        reply = {"ok": _READERS[request["what"]](request)}
+        reply = {"ok": READERS[request["what"]](request)}
     except InputProblem as problem:
         reply = {"problem": [problem.code, problem.detail, problem.param]}
     except MemoryError:

@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 from fastapi import APIRouter, Response
 
-from app.api.artifacts import CONTENT_RESPONSES
+from app.api.artifacts import IMAGE, file_responses
 from app.api.callers import DatasetReader, DatasetWriter
 from app.api.context import Caller
 from app.api.deleting import DELETED, Cascade, DryRun, delete
@@ -90,7 +90,7 @@ def get_dataset_stats(dataset_id: str, caller: DatasetReader) -> DatasetStats:
     return DatasetStats.model_validate(_find(caller, dataset_id))
 
 
-@router.get("/{dataset_id}/thumbnails", response_class=Response, responses=CONTENT_RESPONSES)
+@router.get("/{dataset_id}/thumbnails", response_class=Response, responses=file_responses(IMAGE))
 def get_dataset_thumbnails(dataset_id: str, asked: Asked, caller: DatasetReader) -> Response:
     """Show up to 64 items of a dataset of images, some of each class, as one WebP image."""
     kept = ((_find(caller, dataset_id).manifest or {}).get("columns") or {}).get("thumbnails")
