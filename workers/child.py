@@ -98,6 +98,8 @@ def outcome_of(error: Exception) -> Outcome:
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     ):
         return Retry(OUT_OF_SPACE, "The disk is full.")
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return Retry(UNAVAILABLE, "The disk failed.")
     if isinstance(error, Unavailable):
         return Retry(UNAVAILABLE, error.detail)
     if isinstance(error, Problem):
