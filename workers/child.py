@@ -18,6 +18,7 @@ from app.domain.problems import OutOfSpace, Problem, Unavailable
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from models.errors import InputProblem, Interrupted
+from workers.disk import refusal
 from workers.messages import (
     OUT_OF_MEMORY,
     OUT_OF_SPACE,
@@ -94,10 +95,11 @@ def outcome_of(error: Exception) -> Outcome:
         return Stopped()
     if isinstance(error, InputProblem):
         return Failed(error.code, error.detail, error.param)
-    if isinstance(error, OutOfSpace) or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    ):
+    refused = refusal(error)
+    if isinstance(error, OutOfSpace) or refused == errno.ENOSPC:
         return Retry(OUT_OF_SPACE, "The disk is full.")
+    if refused == errno.EIO:
+        return Retry(UNAVAILABLE, "The disk failed.")
     if isinstance(error, Unavailable):
         return Retry(UNAVAILABLE, error.detail)
     if isinstance(error, Problem):

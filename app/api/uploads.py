@@ -126,7 +126,7 @@ async def put_part(
     received = await staging(caller).receive(upload_id, number, request.stream(), expected)
     try:
         digests.check(promised, received.sha256, "Content-Digest")
-        received.keep()
+        await run_in_threadpool(received.keep)
     except FileNotFoundError as error:  # deleted while the bytes came in
         raise NotFound("upload") from error
     except BaseException:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import re
 import secrets
 import time
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.domain.problems import Invalid, NotFound, OutOfSpace
+from app.domain.problems import Invalid, NotFound, OutOfSpace, Unavailable
 from app.store.failpoints import failpoint
 
 CHUNK = 1 << 20
@@ -169,14 +170,42 @@ def check_sum(blob: Blob, wanted: str | None) -> None:
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
-    """Turn the system's "no space" into OutOfSpace."""
+def disk_problems() -> Iterator[None]:
+    """Turn the system's "no space" into OutOfSpace, and its "I/O error" into Unavailable."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise OutOfSpace("The disk is full; nothing of the file was kept.") from error
+        if error.errno == errno.EIO:
+            raise Unavailable("The disk failed; nothing of the file was kept.") from error
         raise
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, outlive a power cut.
+
+    Raises:
+        Unavailable: the disk did not confirm it. It must not be asked again: the kernel may have dropped
+            what it could not write, and call the next sync a success.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise Unavailable("The disk did not confirm what was written.") from error
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder so that it outlives a power cut: each new one is synced into its parent."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 def temporary_in(folder: Path) -> Path:

@@ -15,18 +15,19 @@ from app.domain.problems import NotFound, Unavailable
 from app.store.blob_files import (
     ASIDE,
     CHUNK,
-    FULL,
     Blob,
     BlobStore,
     SetAside,
     Stored,
     aside_key,
     check_sum,
-    full_disk,
+    disk_problems,
     hash_file,
     is_sha256,
     key_of,
+    make_folder,
     read_aside,
+    sync,
     temporary_in,
     write_hashed,
 )
@@ -67,7 +68,7 @@ class LocalBlobs:
         self.staging.mkdir(parents=True, exist_ok=True)
 
     def put_file(self, tenant_id: str, path: Path, *, sha256: str | None = None) -> Blob:
-        with full_disk():
+        with disk_problems():
             if path.is_relative_to(self.staging):
                 return self._adopt(tenant_id, path, hash_file(path), sha256)
             temporary = temporary_in(self.staging)
@@ -76,7 +77,7 @@ class LocalBlobs:
             return self._adopt(tenant_id, temporary, blob, sha256)
 
     def put_bytes(self, tenant_id: str, data: bytes) -> Blob:
-        with full_disk():
+        with disk_problems():
             temporary = temporary_in(self.staging)
             return self._adopt(tenant_id, temporary, write_hashed(temporary, iter([data])), None)
 
@@ -130,7 +131,7 @@ class LocalBlobs:
         folder = (self._root / ASIDE / key_of(tenant_id, sha256)).parent
         for aside in folder.glob(f"{sha256}.*"):
             with suppress(FileNotFoundError):  # another reader was first
-                self._make_folder(path.parent)
+                make_folder(path.parent)
                 aside.replace(path)
                 back = True
         return back
@@ -176,8 +177,8 @@ class LocalBlobs:
             check_sum(blob, wanted)
             path = self._path(tenant_id, blob.sha256)
             failpoint("blob.before_sync")
-            _sync(temporary)
-            self._make_folder(path.parent)
+            sync(temporary)
+            make_folder(path.parent)
             failpoint("blob.before_rename")
             temporary.replace(path)
             failpoint("blob.after_rename")
@@ -186,29 +187,8 @@ class LocalBlobs:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync(path.parent)
         return blob
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make a blob's folder so that it outlives a power cut: each new one is synced into its parent."""
-        if not folder.is_dir():
-            if folder != self._root:
-                self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's names, outlive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise Unavailable("The disk did not confirm what was written.") from error
-    finally:
-        os.close(handle)
 
 
 def _pieces(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from app.store.blob_files import (
     Stored,
     aside_key,
     check_sum,
-    full_disk,
+    disk_problems,
     hash_file,
     is_sha256,
     key_of,
@@ -65,7 +65,7 @@ class ObjectBlobs:
         self.staging.mkdir(parents=True, exist_ok=True)
 
     def put_file(self, tenant_id: str, path: Path, *, sha256: str | None = None) -> Blob:
-        with full_disk():
+        with disk_problems():
             blob = hash_file(path)
         check_sum(blob, sha256)
         failpoint("blob.before_put")
@@ -76,7 +76,7 @@ class ObjectBlobs:
         return blob
 
     def put_bytes(self, tenant_id: str, data: bytes) -> Blob:
-        with full_disk():
+        with disk_problems():
             temporary = temporary_in(self.staging)
             write_hashed(temporary, iter([data]))
         try:
@@ -195,7 +195,7 @@ class ObjectBlobs:
                 break
 
     def _download(self, tenant_id: str, sha256: str, cached: Path) -> None:
-        with full_disk():
+        with disk_problems():
             temporary = temporary_in(self.staging)
             found = write_hashed(temporary, self.open_range(tenant_id, sha256))
             if found.sha256 != sha256:

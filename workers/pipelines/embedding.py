@@ -18,6 +18,7 @@ from models.raw.audio import decode_audio
 from models.raw.dataset import RawDataset
 from models.raw.image import decode_image
 from models.raw.problem import ItemProblem
+from workers.pipelines.mapped import new_array
 from workers.task import TaskRun
 
 SHARD_ITEMS = {"image": 2048, "audio": 256, "text": 8192}
@@ -110,7 +111,7 @@ def _embedded(
     ]
     rows, dim = source["rows"], parts[0].shape[1]
     path = task.scratch / "x.npy"
-    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, dim))
+    x = new_array(path, np.float32, (rows, dim))
     start = 0
     for part in parts:
         x[start : start + len(part)] = part

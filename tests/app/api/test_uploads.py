@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.api import staging
 from app.api.staging import staged
 from app.api.sweeping import sweep
 from app.store.blobs import LocalBlobs
@@ -183,7 +182,7 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         body = assert_problem(put(client, begun["id"], 1, part(1)), 507, "out_of_space")
     assert body["retryable"] is True
     assert list(blobs.staging.glob("uploads/*/*/*")) == []
