@@ -40,6 +40,10 @@ _DISK_BYTES = 1 << 30
 Say = Callable[[str], None]
 
 
+class NoCalm(Exception):
+    """Already without any fault the service did not do what it should."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a storm is to be like.
@@ -140,7 +144,13 @@ class Storm:
         """Return once all has settled and been looked at."""
         for part in self._world.parts.values():
             part.start()
-        rock = self._calm_before()
+        try:
+            rock = self._calm_before()
+        except NoCalm as broken:
+            self._stop.set()
+            report = self._judge(0.0, 0.0)
+            report.verdict.wrong.append(str(broken))
+            return report
         load = Load(self._client, self._ledger, rock, self._forecast.seed)
         self._reader.start()
         began = time.monotonic()
@@ -165,7 +175,7 @@ class Storm:
         end = time.monotonic() + _START_SECONDS
         while not self._up():
             if time.monotonic() > end:
-                raise SystemExit(f"the API does not answer; see {self._world.folder}")
+                raise NoCalm("the API does not answer in the calm before the storm")
             time.sleep(0.05)
         chance = random.Random(0)
         dataset = self._made(storm_work.ingest(chance), "dataset")
@@ -187,7 +197,7 @@ class Storm:
             if job["state"] == "succeeded":
                 return sent.dataset or str(job["result"][noun])
             if job["state"] == "failed" or time.monotonic() > end:
-                raise SystemExit(f"in the calm before the storm, a job is {job['state']}")
+                raise NoCalm(f"in the calm before the storm, a job is {job['state']}")
             time.sleep(0.1)
 
     def _storm(self) -> None:
