@@ -18,6 +18,7 @@ from app.domain.records import Artifact
 router = APIRouter(prefix="/v1", tags=["artifacts"], route_class=ApiRoute)
 
 _BINARY = {"type": "string", "format": "binary"}
+_ANYTHING = {"*/*": {"description": "The bytes of the file, of the media type that it has."}}
 _TOLD = headers(ETag="The file's sha-256.", Repr_Digest="sha-256 of the whole file (RFC 9530).")
 _ZIP: Responses = {200: content({"application/zip": _BINARY}, "All files.")}
 
@@ -31,10 +32,10 @@ def file_responses(
         media: schemas by media type or range; by default any, as the file's own media type is told.
         whole: what an answer of 200 is.
     """
-    media = media or {"*/*": _BINARY}
+    media = media or _ANYTHING
     return {
         200: content(media, whole) | {"headers": _TOLD},
-        206: content(dict.fromkeys(media, _BINARY), "The range.") | {"headers": _TOLD},
+        206: content(media, "The range of it.") | {"headers": _TOLD},
         302: {"description": "Where the object store hands it out."},
         304: {"description": "It is as `If-None-Match` knows it."},
     } | problems(404, 416)

@@ -31,7 +31,9 @@ _RESPONSES: Responses = {
     200: content(
         {
             "application/json": {"$ref": "#/components/schemas/Page_EventView_"},
-            _STREAM: {"type": "string"},
+            _STREAM: {
+                "description": "Each event's `data` is an `EventView`, its `id` that one's `seq`."
+            },
         },
         "A page, or with `Accept: text/event-stream` a stream that ends with the job.",
     ),

@@ -5,6 +5,7 @@ status 1 where an answer is at fault or an operation has succeeded too seldom to
 """
 
 import argparse
+import random
 import signal
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import Failure, MalformedJson
 from schemathesis.engine import Status, events, from_schema
 
 from tests.fuzz.answers import check_answer
@@ -30,8 +32,12 @@ from tests.fuzz.world import World
 PROGRESS_SECONDS = 5.0
 REQUEST_SECONDS = 90.0
 STATEFUL_STEPS = 10
+EXAMPLES = 3
+"""Requests of each operation and round that are to succeed as they are."""
+
+REFUSALS = ("400", "401", "403", "404", "405", "409", "413", "415", "422")
 FULL = 20_000
-COVERAGE_FROM = 2_000
+COVERAGE_FROM = 1_000
 """Cases from which a run also tries the edges of every field one by one, which alone takes thousands."""
 
 SUCCESSES = 20
@@ -80,13 +86,14 @@ class Attack:
         self._coverage = coverage
         self._world = World(service, many=max(6, cases // 200))
         self._filling = Filling(self._world)
+        self._random = random.Random(seed)
         self._said = time.monotonic()
         self._lock = threading.Lock()
 
     def run(self) -> Outcome:
         """Send the requests and return what came of them."""
         number = 0
-        with self._own_key_kept():
+        with self._world_kept():
             while self.outcome.cases < self._cases:
                 self._round(self._seed + number, first=number == 0)
                 number += 1
@@ -105,13 +112,22 @@ class Attack:
         )
         schema.hooks.register_hook_with_name(self._flatmap_case, "flatmap_case")
         schema.hooks.register_hook_with_name(self._after_call, "after_call")
+        schema.hooks.register_hook_with_name(self._before_add_examples, "before_add_examples")
+        schema.hooks.register_hook_with_name(is_fault, "filter_failure")
         for operation in schema.get_all_operations():
             self.outcome.statuses[operation.ok().definition.raw["operationId"]].update(())
         for event in from_schema(schema).execute():
             self._hear(event)
 
     def _flatmap_case(self, _: Any, case: Any) -> st.SearchStrategy[Any]:
-        return st.composite(self._filling.fill)(case)
+        return st.composite(
+            lambda draw: self._filling.fill(lambda some: draw(st.sampled_from(some)), case)
+        )()
+
+    def _before_add_examples(self, context: Any, examples: list[Any]) -> None:
+        examples += [
+            self._filling.example(self._random.choice, context.operation) for _ in range(EXAMPLES)
+        ]
 
     def _after_call(self, _: Any, case: Any, response: Any) -> None:
         name = case.operation.definition.raw["operationId"]
@@ -142,18 +158,23 @@ class Attack:
         self.outcome.faults[title].append(f"{failure.message}\n{check.failure_info.code_sample}")
 
     @contextmanager
-    def _own_key_kept(self) -> Iterator[None]:
-        """Have no request revoke the key of the run itself: its id is in the answers of `list_keys`."""
+    def _world_kept(self) -> Iterator[None]:
+        """Have no request take away what others need: the run's own key, what the world offers."""
 
         def before_call(_: Any, case: Any, kwargs: Any) -> None:
-            if case.path_parameters.get("key_id") == self._service.key_id:
-                case.path_parameters["key_id"] = self._world.fresh("key_id")
+            name = case.operation.definition.raw["operationId"]
+            case.path_parameters = self._world.spared(name, case.method, case.path_parameters)
 
         schemathesis.hook(before_call)
         try:
             yield
         finally:
             schemathesis.hooks.unregister(before_call)
+
+
+def is_fault(_: Any, failure: Failure, case: Any, response: Any) -> bool:
+    """Whether what Schemathesis calls a failure is one: a range of a JSON document is no JSON."""
+    return not (response.status_code == 206 and isinstance(failure, MalformedJson))
 
 
 def settings(service: Attacked, seed: int, left: int, *, coverage: bool) -> dict[str, Any]:
@@ -172,15 +193,19 @@ def settings(service: Attacked, seed: int, left: int, *, coverage: bool) -> dict
             "with-security-parameters": False,
         },
         "phases": {
-            "examples": {"enabled": False},
             "coverage": {"enabled": coverage},
             "stateful": {
                 "max-steps": STATEFUL_STEPS,
                 "generation": {"max-examples": max(2, left // 30 if left < 2000 else each)},
             },
         },
-        # A valid document may name what is not there, or contradict itself: refusals are no fault.
-        "checks": {"positive_data_acceptance": {"enabled": False}},
+        "checks": {
+            # A valid document may name what is not there, or contradict itself: refusals are no fault.
+            "positive_data_acceptance": {"enabled": False},
+            "negative_data_rejection": {"expected-statuses": list(REFUSALS)},
+            # It takes the id that was made for the one that was put into the request in its place.
+            "ensure_resource_availability": {"enabled": False},
+        },
     }
 
 

@@ -5,15 +5,16 @@ would be 404 and 422, and what the routes do would go untried. One request in fi
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hypothesis import strategies as st
+from schemathesis.core import NOT_SET
 
 from models.encoders.allowed import PACKAGED
 from tests.fuzz.world import FILE, ITEM, PART, World
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+Choose = Callable[[Sequence[Any]], Any]
+"""Takes one of several: by Hypothesis' own draw, or by a generator of random numbers."""
 
 _ANY_JOB = ("done", "queued", "failed", "descriptions", "edits")
 _DONE, _EDITS = ("done",), ("edits",)
@@ -35,28 +36,40 @@ _AS_DRAWN, _WITH_IDS, _EXAMPLE = range(3)
 
 
 class Filling:
-    """Fills requests of one world; ``fill`` draws all its choices, so that a seed gives the same run."""
+    """Fills requests of one world; what it chooses is chosen by the caller, so that a seed gives the same run."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def fill(self, draw: Draw, case: Any) -> Any:
+    def fill(self, choose: Choose, case: Any) -> Any:
         """Change a request that was drawn as valid so that it is likely to succeed, and return it."""
         if case.meta is not None and case.meta.generation.mode.is_negative:
             return case
-        how = draw(st.sampled_from((_AS_DRAWN, _WITH_IDS, _EXAMPLE, _EXAMPLE, _EXAMPLE)))
+        how = choose((_AS_DRAWN, _WITH_IDS, _EXAMPLE, _EXAMPLE, _EXAMPLE))
         if how == _AS_DRAWN:
             return case
         name = case.operation.definition.raw["operationId"]
         if case.path_parameters:
-            case.path_parameters = self._path(draw, name, case.method, case.path_parameters)
+            case.path_parameters = self._path(choose, name, case.method, case.path_parameters)
         if how == _EXAMPLE:
-            self._example(draw, name, case)
+            self._example(choose, name, case)
         elif isinstance(case.body, dict):
-            case.body = self._with_ids(draw, case.body)
+            case.body = self._with_ids(choose, case.body)
         return case
 
-    def _path(self, draw: Draw, name: str, verb: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def example(self, choose: Choose, operation: Any) -> Any:
+        """Return a request of an operation that is to succeed, whatever else is drawn."""
+        raw = operation.definition.raw
+        named = [one["name"] for one in raw.get("parameters", ()) if one["in"] == "path"]
+        verb, name = operation.method, raw["operationId"]
+        path = self._path(choose, name, verb, dict.fromkeys(named))
+        case = operation.Case(path_parameters=path, body={} if "requestBody" in raw else NOT_SET)
+        self._example(choose, name, case)
+        return case
+
+    def _path(
+        self, choose: Choose, name: str, verb: str, drawn: Mapping[str, Any]
+    ) -> dict[str, Any]:
         uses_up = verb.upper() == "DELETE"
         pools = self._world.ids
         filled = dict(drawn)
@@ -66,20 +79,20 @@ class Filling:
                     filled[parameter] = self._world.fresh(parameter)
                 case "job_id":
                     kinds = _JOBS.get(name, _ANY_JOB)
-                    filled[parameter] = draw(st.sampled_from([i for k in kinds for i in pools[k]]))
+                    filled[parameter] = choose([i for k in kinds for i in pools[k]])
                 case "upload_id":
                     of = "complete" if name == "complete_upload" else "receiving"
-                    filled[parameter] = draw(st.sampled_from(pools[of]))
+                    filled[parameter] = choose(pools[of])
                 case "dataset_id":
                     of = "image" if name.endswith("thumbnails") else "embedding"
-                    filled[parameter] = draw(st.sampled_from(pools[of]))
+                    filled[parameter] = choose(pools[of])
                 case "model_id":
                     of = "generators" if "generator" in name else "classifiers"
-                    filled[parameter] = draw(st.sampled_from(pools[of]))
+                    filled[parameter] = choose(pools[of])
                 case "artifact_id":
-                    filled[parameter] = draw(st.sampled_from(pools["artifacts"]))
+                    filled[parameter] = choose(pools["artifacts"])
                 case "key_id":
-                    filled[parameter] = draw(st.sampled_from(pools["keys"]))
+                    filled[parameter] = choose(pools["keys"])
                 case "number":
                     filled[parameter] = 1
                 case "name":
@@ -87,21 +100,25 @@ class Filling:
                 case "item_id":
                     filled[parameter] = ITEM
                 case "side":
-                    filled[parameter] = draw(st.sampled_from(("before", "after")))
+                    filled[parameter] = choose(("before", "after"))
                 case _:
                     raise LookupError(f"{name}: the world has nothing for {{{parameter}}}")
         return filled
 
-    def _example(self, draw: Draw, name: str, case: Any) -> None:
+    def _example(self, choose: Choose, name: str, case: Any) -> None:
         match name:
             case "put_part":
                 case.body = PART
             case "begin_upload":
                 case.body = {**case.body, "filename": "birds.npz", "bytes": len(PART)}
+            case "create_key":
+                case.body = {"name": "x", "scopes": ["jobs:read"]}
+            case "rename_dataset":
+                case.body = {"name": "x"}
             case "create_dataset":
-                case.body = self._dataset(draw)
+                case.body = self._dataset(choose)
             case "create_job" | "validate_job":
-                case.body = {"spec": self._spec(draw), "seed": 7}
+                case.body = {"spec": self._spec(choose), "seed": 7}
             case "review_job":
                 awaited = case.path_parameters["job_id"] in self._world.ids["edits"]
                 edits, words = {"accept": [ITEM]}, {"descriptions": ["a photo of a {} in snow"]}
@@ -112,52 +129,48 @@ class Filling:
                 if case.path_parameters["job_id"] in self._world.ids["done"]:
                     case.headers["Accept"] = "text/event-stream"  # it ends with the job
             case "get_job_report":
-                case.headers["Accept"] = draw(st.sampled_from(("text/html", "*/*")))
+                case.headers["Accept"] = choose(("text/html", "*/*"))
         if "Range" in case.headers or "range" in case.headers:
-            case.headers["Range"] = draw(st.sampled_from(("bytes=0-0", "bytes=-1", "bytes=9-")))
+            case.headers["Range"] = choose(("bytes=0-0", "bytes=-1", "bytes=9-"))
         for header in (
             "Idempotency-Key",
             "prefer",
         ):  # drawn, these are soon the same for two bodies
             case.headers.pop(header, None)
 
-    def _dataset(self, draw: Draw) -> dict[str, Any]:
-        upload = draw(st.sampled_from(self._world.ids["complete"]))
-        modality, format_ = draw(
-            st.sampled_from(
-                (("embedding", "npz"), ("image", "zip"), ("audio", "tar"), ("text", "csv"))
-            )
+    def _dataset(self, choose: Choose) -> dict[str, Any]:
+        upload = choose(self._world.ids["complete"])
+        modality, format_ = choose(
+            (("embedding", "npz"), ("image", "zip"), ("audio", "tar"), ("text", "csv"))
         )
         return {"upload_ids": [upload], "modality": modality, "format": format_}
 
-    def _spec(self, draw: Draw) -> dict[str, Any]:
-        kind = draw(
-            st.sampled_from(("gelda", "glico", "alia", "embed", "sample", "classifier", "mixed"))
-        )
+    def _spec(self, choose: Choose) -> dict[str, Any]:
+        kind = choose(("gelda", "glico", "alia", "embed", "sample", "classifier", "mixed"))
         ids = self._world.ids
-        dataset = draw(st.sampled_from(ids[_DATASET_OF_KIND.get(kind, "embedding")]))
+        dataset = choose(ids[_DATASET_OF_KIND.get(kind, "embedding")])
         match kind:
             case "sample":
-                generator = draw(st.sampled_from(ids["generators"] + ids["done"]))
+                generator = choose(ids["generators"] + ids["done"])
                 return {"kind": kind, "generator": generator, "plan": {"per_class": 3}}
             case "embed":
                 return {"kind": kind, "dataset": dataset, "encoder": {"model": PACKAGED}}
             case "mixed":
-                job = draw(st.sampled_from(ids["done"]))
+                job = choose(ids["done"])
                 return {"kind": "classifier", "dataset": dataset, "mix": [job]}
             case _:
                 return {"kind": kind, "dataset": dataset}
 
-    def _with_ids(self, draw: Draw, value: Any, kind: str = "gelda") -> Any:
+    def _with_ids(self, choose: Choose, value: Any, kind: str = "gelda") -> Any:
         """Return a JSON value with ids that exist wherever it has an id."""
         match value:
             case dict():
                 kind = value["kind"] if isinstance(value.get("kind"), str) else kind
-                return {key: self._with_ids(draw, one, kind) for key, one in value.items()}
+                return {key: self._with_ids(choose, one, kind) for key, one in value.items()}
             case list():
-                return [self._with_ids(draw, one, kind) for one in value]
+                return [self._with_ids(choose, one, kind) for one in value]
             case str() if found := _ID.fullmatch(value):
                 of = _OF_PREFIX.get(found[1]) or _DATASET_OF_KIND.get(kind, "embedding")
-                return draw(st.sampled_from(self._world.ids[of]))
+                return choose(self._world.ids[of])
             case _:
                 return value

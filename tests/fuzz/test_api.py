@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.answers import PROBLEM, AnswerFault, check_answer
 from tests.fuzz.api import Outcome
 
-CASES = 250
+CASES = 200
 GOOD = {
     "type": "urn:cultivar:problem:not_found",
     "title": "Not found",

@@ -3,6 +3,7 @@
 No worker runs: the store is told what workers would have told it, as `tests/app/api` does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,18 @@ class World:
         self._awaiting()
         self._queued()
         self.ids["keys"] = [self._key() for _ in range(self.many)]
+
+    def spared(self, operation: str, verb: str, path: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's path parameters, without ids that other requests need if it uses them up."""
+        kept = {self.attacked.key_id}.union(*self.ids.values())
+        given = dict(path)
+        if verb.upper() == "DELETE":
+            given |= {name: self.fresh(name) for name, value in path.items() if value in kept}
+        elif operation in ("cancel_job", "resume_job"):
+            waiting = self.ids["edits"] + self.ids["descriptions"]
+            if path["job_id"] in waiting:
+                given["job_id"] = self.ids["resumable"][0]
+        return given
 
     def fresh(self, parameter: str) -> str:
         """Return the id of something made for a request that takes it away."""
