@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm fuzz pins clean
+.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm fuzz sweep pins clean
 
 help: ## show this list
 	@echo "Cultivar: make TARGET. The first use installs into $(VENV), some minutes; later uses start at once."
@@ -61,6 +61,9 @@ test-slow: venv ## the exhaustive tests
 
 test-gpu: venv ## the tests that want a CUDA device
 	@$(PY) -m pytest tests/gpu -rs $(ARGS)
+
+sweep: venv ## a kill, a full disk, an I/O error at every call of the publish path
+	@$(PY) -m pytest tests/sweep tests/workers/test_swept_outcomes.py tests/workers/test_full_disk.py -s $(ARGS)
 
 bench: venv ## list the benchmarks, or run one (NAME=longtail ARGS='--quick')
 ifdef NAME

@@ -1,0 +1,122 @@
+"""Workers whose clock is an hour wrong, and a job that kills every worker's child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from app.domain.jobs import JobState
+from app.settings import Settings
+from tests.workers.conftest import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from tests.workers.conftest import Service
+
+HOUR = 3600
+
+# Read by Python before anything else: all that a process asks for the time of day is an hour off.
+WRONG_CLOCK = """
+import datetime, os, time
+shift = float(os.environ["WRONG_BY_SECONDS"])
+time_, time_ns = time.time, time.time_ns
+time.time = lambda: time_() + shift
+time.time_ns = lambda: time_ns() + int(shift * 1e9)
+real = datetime.datetime
+class Kind(type):
+    def __instancecheck__(cls, value):
+        return isinstance(value, real)
+class Wrong(real, metaclass=Kind):
+    @classmethod
+    def now(cls, tz=None):
+        return real.now(tz) + datetime.timedelta(seconds=shift)
+datetime.datetime = Wrong
+"""
+
+
+@pytest.fixture
+def wrong_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets the clock of processes that are started from now on wrong by so many seconds."""
+
+    def set_wrong(seconds: int) -> None:
+        folder = tmp_path / "clock"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(WRONG_CLOCK)
+        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+        monkeypatch.setenv("PYTHONPATH", path)
+        monkeypatch.setenv("WRONG_BY_SECONDS", str(seconds))
+        program = "import datetime as d; print(d.datetime.now(d.UTC).timestamp())"
+        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert abs(float(told.stdout) - time.time() - seconds) < 300
+
+    return set_wrong
+
+
+@pytest.mark.parametrize("wrong", [HOUR, pytest.param(-HOUR, marks=pytest.mark.slow)])
+def test_a_clock_that_is_an_hour_wrong_takes_no_task_from_a_living_worker_nor_leaves_one_to_a_dead(
+    start: Callable[[Settings], Service],
+    settings: Settings,
+    database_url: str,
+    tiny: dict[str, Any],
+    latents: Callable[..., bytes],
+    wrong_clock: Callable[[int], None],
+    wrong: int,
+) -> None:
+    lease = {"lease_seconds": 4.0, "heartbeat_seconds": 0.5}
+    update = {"database_url": database_url} | lease
+    service = start(settings.model_copy(update=update))
+    right = service.worker()
+    dataset, ingest = service.dataset(latents())
+    assert service.wait(ingest).state is JobState.SUCCEEDED
+    objective = {"steps": 1_000_000, "batch_size": 16}
+    job = service.job(
+        tiny | {"dataset": dataset, "objective": objective}, evaluate={"enabled": False}
+    )
+    service.until(right.log.read_text, lambda log: "gelda.train" in log, PATIENCE_SECONDS)
+    wrong_clock(wrong)
+    other = service.worker()  # its reconciler looks for leases that have run out
+    service.until(lambda: other.child, bool, PATIENCE_SECONDS)
+    time.sleep(1.0)
+    assert "job.requeued" not in service.events(job)
+    assert "gelda.train" not in other.log.read_text()
+    right.kill()
+    killed_at = time.monotonic()
+    service.until(other.log.read_text, lambda log: "attempt 2" in log, PATIENCE_SECONDS)
+    assert time.monotonic() - killed_at < HOUR / 60
+    with service.store.write() as tx:
+        tx.jobs.request_cancel(service.tenant, job)
+    assert service.wait(job).state is JobState.CANCELED
+
+
+def test_a_job_whose_child_dies_each_time_ends_as_a_crash_loop_and_others_go_on(
+    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
+) -> None:
+    worker = service.worker(max_crashes=3)
+    dataset, ingest = service.dataset(latents())
+    assert service.wait(ingest).state is JobState.SUCCEEDED
+    spec = tiny | {"dataset": dataset}
+    first = service.until(lambda: worker.child, bool, PATIENCE_SECONDS)
+    assert first is not None
+    first.suspend()  # so that the first attempt has no time to get anywhere, as the others have none
+    job = service.job(spec, evaluate={"enabled": False})
+    other = service.job(spec | {"plan": {"per_class": 1}}, evaluate={"enabled": False})
+    for attempt in range(1, 4):
+        words = f"gelda.prepare[0] of {job}: attempt {attempt}"
+        service.until(worker.log.read_text, lambda log, w=words: w in log, PATIENCE_SECONDS)  # type: ignore[misc]
+        child = service.until(lambda: worker.child, bool, PATIENCE_SECONDS)
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
+    ended = service.wait(job)
+    assert ended.state is JobState.FAILED
+    assert ended.error is not None
+    assert ended.error["code"] == "crash_loop"
+    assert service.events(job).count("job.requeued") == 2
+    assert service.wait(other).state is JobState.SUCCEEDED
+    assert worker.process.poll() is None
