@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, exists, func, select, update
 
@@ -166,7 +167,7 @@ class Jobs:
         deadline_at = None if deadline is None else now + timedelta(seconds=deadline)
         result = None if new.makes_dataset is None else {"dataset": new.makes_dataset}
         used = {"cpu_seconds": 0.0, "gpu_seconds": 0.0}
-        row = {
+        row: dict[str, Any] = {
             "id": job_id,
             "tenant_id": new.tenant_id,
             "kind": new.kind,
