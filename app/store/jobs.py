@@ -36,10 +36,10 @@ class Jobs:
         inputs = self._lock_inputs(new)
         pending = sorted(i for i, state in inputs.items() if state not in TERMINAL)
         job = self._insert(new, id or new_id("job"), tuple(pending))
-        rows = [{"job_id": job.id, "key": k, "value": v} for k, v in new.metadata.items()]
-        self._work.insert(job_labels, *rows)
-        rows = [{"job_id": job.id, "input_id": i, "pending": i in pending} for i in inputs]
-        self._work.insert(job_inputs, *rows)
+        labels = [{"job_id": job.id, "key": k, "value": v} for k, v in new.metadata.items()]
+        self._work.insert(job_labels, *labels)
+        waits = [{"job_id": job.id, "input_id": i, "pending": i in pending} for i in inputs]
+        self._work.insert(job_inputs, *waits)
         first = self._plan(job.id, new, blocked=not set(inputs.values()) <= SUCCESSFUL)
         Events(self._work).first(job.id, "job.queued", {"blocked_by": pending})
         for input_id, state in inputs.items():
