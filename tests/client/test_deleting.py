@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -20,7 +22,7 @@ def trees(local, arrays):
     job.cancel()
     dataset.wait(progress=False)
     while not job.refresh().finished:
-        pass
+        time.sleep(0.05)
     return dataset, job
 
 
@@ -34,7 +36,11 @@ def cultivar(local):
             text=True,
             timeout=120,
             stdin=subprocess.DEVNULL,
-            env={"CULTIVAR_API_KEY": local._connection.api_key, "COLUMNS": "200"},
+            env={
+                **os.environ,
+                "CULTIVAR_API_KEY": local._connection.api_key,
+                "COLUMNS": "200",
+            },
         )
 
     return run

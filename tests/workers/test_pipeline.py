@@ -35,7 +35,7 @@ def collected(at_work: Service) -> Iterator[Collected]:
     done, stop, failed = Collected(), threading.Event(), []
 
     def collect() -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.2):
             try:
                 one = collector.run_once()
             except BlobsTaken:  # the worker's own has its turn

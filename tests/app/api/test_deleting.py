@@ -87,7 +87,6 @@ def delete(client: TestClient, path: str, key: str | None = None, **query: Any) 
     return client.delete(path, params=query, headers=headers)
 
 
-@BOTH_DATABASES
 def test_a_dry_run_lists_what_derives_and_deletes_nothing(
     client: TestClient, family: Family
 ) -> None:
@@ -209,7 +208,6 @@ def test_another_tenants_things_are_not_there(
         assert client.get(path).status_code == 200
 
 
-@BOTH_DATABASES
 def test_a_repeat_with_the_same_key_gets_the_first_answer(
     client: TestClient, family: Family
 ) -> None:
