@@ -140,7 +140,6 @@ class Collector:
             done.set_aside_bytes += one.bytes
             if not dry_run:
                 self.blobs.set_aside(tenant_id, one.sha256)
-                failpoint("garbage.after_aside")
 
     def _end_aside(
         self, tenant_id: str, named: set[str], cutoff: datetime, done: Collected, dry_run: bool

@@ -1,5 +1,6 @@
 """Deleting: what goes is said first, what derives is kept or deleted by choice, nothing is left over."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+from app.domain.jobs import NewJob
 from app.domain.tasks import Effects, NewArtifact, NewModel
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
@@ -291,19 +293,39 @@ def test_an_upload_that_nobody_reads_any_more_can_be_given_up(
 
 
 @BOTH_DATABASES
-def test_no_job_is_accepted_on_what_is_being_deleted(client: TestClient, store: Store) -> None:
-    seen = set()
-    for _ in range(3):
-        dataset_id = ready_dataset(client, store)
-        with ThreadPoolExecutor(4) as pool:
-            asked = [pool.submit(client.post, "/v1/jobs", json=gelda(dataset_id)) for _ in range(2)]
-            gone = pool.submit(delete, client, f"/v1/datasets/{dataset_id}").result()
-            accepted = [one.result().status_code for one in asked]
-        seen.add(gone.status_code)
-        there = client.get(f"/v1/datasets/{dataset_id}").status_code == 200
-        # Whoever came first has it: all that was accepted before a deletion is in its way.
-        assert (gone.status_code, there) in {(200, False), (409, True)}
-        assert there or accepted == [422, 422], accepted
-        for job in client.get("/v1/jobs?status=queued").json()["data"]:
-            client.post(f"/v1/jobs/{job['id']}/cancel")
-    assert seen <= {200, 409}
+def test_nothing_is_accepted_on_what_is_being_deleted(
+    client: TestClient, store: Store, tenant: str
+) -> None:
+    made = ready_dataset(client, store)
+    failed = submit(client, gelda(made))["id"]
+    fail_next(store)
+    with ThreadPoolExecutor(3) as pool:
+        with store.write() as tx:
+            tx.tenants.alone(tenant)
+            plan = tx.deletions.of_dataset(tenant, made, cascade=False)
+            asked = [
+                pool.submit(client.post, "/v1/jobs", json=gelda(made)),
+                pool.submit(client.post, f"/v1/jobs/{failed}/retry"),
+                pool.submit(client.post, "/v1/datasets", json={"upload_ids": list(plan.uploads)}),
+            ]
+            time.sleep(0.5)
+            # Before them, or after them, and not between their look and their deed.
+            assert not any(one.done() for one in asked)
+            tx.deletions.carry_out(plan)
+        for one in asked:
+            assert_problem(one.result(), 422, "input_not_found")
+
+
+@BOTH_DATABASES
+def test_what_is_accepted_first_is_in_the_way_of_a_deletion(
+    client: TestClient, store: Store, tenant: str
+) -> None:
+    made = ready_dataset(client, store)
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as tx:
+            tx.tenants.naming(tenant)
+            job = tx.jobs.create(NewJob(tenant, "gelda", gelda(made)["spec"], seed=0))
+            gone = pool.submit(delete, client, f"/v1/datasets/{made}", cascade=True)
+            time.sleep(0.5)
+            assert not gone.done()
+        assert job.id in str(assert_problem(gone.result(), 409, "in_use")["detail"])

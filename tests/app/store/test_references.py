@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from sqlalchemy import JSON, Column, String, insert, update
 
 from app.domain.reviews import Picture, ReviewItem
@@ -92,8 +91,8 @@ def test_a_snapshot_sees_one_moment(lab: Lab) -> None:
         assert made.id in {row["id"] for row in tx.rows(jobs.select())}
 
 
-@pytest.mark.parametrize("value", ["a" * 63, "A" * 64, 7, None])
-def test_what_is_no_hash_names_nothing(lab: Lab, value: object) -> None:
-    lab.job("gelda", spec={"x": {"sha256": value, "bytes": 1}})
+def test_what_is_no_hash_names_nothing(lab: Lab) -> None:
+    for value in ("a" * 63, "A" * 64, 7, None):
+        lab.job("sample", spec={"x": {"sha256": value, "bytes": 1}})
     with lab.store.read() as tx:
-        assert {one.sha256 for one in references(tx)} == {"a" * 64}  # of the lab's manifest
+        assert not list(references(tx))
