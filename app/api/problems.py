@@ -83,7 +83,7 @@ def _methods(routers: Sequence[APIRouter], request: Request) -> str:
     found: set[str] = set()
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"]):
-            found |= route.methods
+            found |= route.methods or set()
     return ", ".join(sorted(found))
 
 
