@@ -80,11 +80,15 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
 
 def _methods(routers: Sequence[APIRouter], request: Request) -> str:
     """Return every method that a path takes; the framework's `Allow` names its first route's alone."""
-    found: set[str] = set()
-    for route in (route for router in routers for route in router.routes):
-        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"]):
-            found |= route.methods or set()
-    return ", ".join(sorted(found))
+    routes = [
+        route
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
+    ]
+    # A fixed path, such as /jobs/validate, comes before one with an id, and is not an id itself.
+    same = (route.methods or set() for route in routes if route.path == routes[0].path)
+    return ", ".join(sorted(set().union(*same)))
 
 
 def _from_http(error: HTTPException) -> Problem:

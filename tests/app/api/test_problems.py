@@ -48,6 +48,7 @@ def test_an_unknown_route_is_a_problem(client: TestClient, method: str, path: st
         ("OPTIONS", "/v1/uploads/x", "DELETE, GET"),
         ("BREW", "/v1/artifacts/x/content", "GET, HEAD"),
         ("DELETE", "/healthz", "GET"),
+        ("PUT", "/v1/jobs/validate", "POST"),
         ("POST", "/openapi.json", "GET, HEAD"),
     ],
 )
