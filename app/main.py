@@ -75,9 +75,9 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.services = services
-    problems.install(app)
-    app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
     routers = _routers()
+    problems.install(app, routers)
+    app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
     for router in routers:
         app.include_router(router)
     openapi.install(app, routers)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from app.api.allowed_models import check_models
@@ -16,7 +15,7 @@ from app.api.openapi import Responses, headers, problems
 from app.api.paging import After, Limit, page
 from app.api.planning import plan_of
 from app.api.route import ApiRoute
-from app.api.schemas.base import Page
+from app.api.schemas.base import Moment, Page
 from app.api.schemas.deletion import DeletionView
 from app.api.schemas.job import JobRequest, JobView, ValidationView
 from app.api.submitting import (
@@ -126,7 +125,7 @@ def list_jobs(
     ] = None,
     kind: Annotated[JobKind | None, Query(description="The job's `kind`.")] = None,
     status: Annotated[JobState | None, Query(description="The job's `state`.")] = None,
-    created_after: AwareDatetime | None = None,
+    created_after: Moment | None = None,
     limit: Limit = 20,
     after: After = None,
 ) -> Page[JobView]:

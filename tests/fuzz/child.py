@@ -124,22 +124,23 @@ class _Child:
         self, pid: int, receiver: Connection, report: Report, numbers: range
     ) -> tuple[int, bool]:
         """Take in what the child tells until it ends; return its status, and whether it hung."""
-        said = time.monotonic()
+        said, seen = time.monotonic(), (-1, 0.0)
         while True:
             self._take(receiver, report)
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 self._take(receiver, report)
                 return os.waitstatus_to_exitcode(status), False
-            at, since = _AT.unpack(self._shared[: _AT.size])
-            if time.monotonic() - since > HANG_SECONDS:
+            before, seen = seen, _AT.unpack(self._shared[: _AT.size])
+            # Twice the same: the child may be writing while this is read.
+            if seen == before and time.monotonic() - seen[1] > HANG_SECONDS:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 self._take(receiver, report)
                 return 0, True
             if time.monotonic() - said > PROGRESS_SECONDS:
                 said = time.monotonic()
-                print(f"{self._name:<18}{at:>8} of {numbers.stop}", flush=True)
+                print(f"{self._name:<18}{seen[0]:>8} of {numbers.stop}", flush=True)
 
     def _take(self, receiver: Connection, report: Report) -> None:
         with contextlib.suppress(EOFError, OSError):

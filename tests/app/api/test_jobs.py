@@ -356,6 +356,7 @@ def test_lists_filter(client: TestClient, store: Store) -> None:
 @pytest.mark.parametrize(
     "query",
     ["ids=nonsense", "status=happy", "created_after=yesterday", "created_after=2020-01-01T00:00:00",
+     "created_after=0.5", "created_after=1700000000",
      "metadata.=x", "metadata.a%00=x", "kind=glda", "ids=" + ",".join(f"job_{i:032x}" for i in range(101))],
 )  # fmt: skip
 def test_a_filter_that_means_nothing_is_refused(client: TestClient, query: str) -> None:
