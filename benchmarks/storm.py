@@ -82,6 +82,7 @@ def _over_mutants(face: Face, given: Namespace) -> int:
                 face.say(f"a storm over: {name}")
                 report = _one(face, given, given.seed + storms, MUTANT, tree)
                 caught, storms = next(iter(report.verdict.broken), None), storms + 1
+                face.say(f"caught: {caught}" if caught else "not caught")
         rows.append([name, storms, "no" if caught is None else "yes", caught or ""])
     head = ["mutant", "storms", "caught", "by"]
     face.table(head, rows)
