@@ -21,14 +21,13 @@ from benchmarks.storm_parts import Part
 from benchmarks.storm_world import World
 
 _FAILPOINTS = (
-    "blob.before_sync",
-    "blob.before_rename",
     "blob.after_rename",
-    "store.before_commit",
+    "blob.before_rename",
     "store.after_commit",
+    "blob.before_sync",
+    "store.before_commit",
 )
-_ARMED_SHARE = 0.5
-"""Of new workers and APIs: those that a failpoint is going to end, or to tell of a full disk."""
+"""Taken by turns, so that a short storm meets each of them."""
 
 Act = Callable[[], bool]
 
@@ -41,10 +40,18 @@ class Faults:
     Attributes:
         counts: faults by kind.
         shaken: spans in which the database or its disk was kept from everybody, as (from, to).
+
+    Args:
+        armed: share of new workers and APIs that a failpoint ends, or tells of a full disk.
     """
 
     def __init__(
-        self, world: World, ledger: Ledger, disk: SmallDisk | None, chance: random.Random
+        self,
+        world: World,
+        ledger: Ledger,
+        disk: SmallDisk | None,
+        chance: random.Random,
+        armed: float,
     ) -> None:
         self._world, self._ledger, self._disk, self._chance = world, ledger, disk, chance
         self._lease = world.settings.lease_seconds
@@ -53,6 +60,8 @@ class Faults:
         self._down: dict[str, float] = {}
         self._locks: list[threading.Thread] = []
         self._calm = False
+        self._armed = armed
+        self._turns = {name: itertools.cycle(_FAILPOINTS) for name in ("api", "worker")}
         self.counts: Counter[str] = Counter()
         self.shaken: list[tuple[float, float]] = []
 
@@ -81,6 +90,10 @@ class Faults:
                 if now >= self._down[name]:
                     del self._down[name]
                     part.start(self._failpoint(part))
+
+    def open(self) -> None:
+        """Begin with an API anew, which may be one that a failpoint ends."""
+        self._world.parts["api"].kill()
 
     def strike(self) -> str:
         """Begin one fault and return its kind."""
@@ -260,12 +273,12 @@ class Faults:
         return self._chance.choice(awake) if awake else None
 
     def _failpoint(self, part: Part) -> str | None:
-        spared = self._calm or part.name in {"redis", "reconciler"}
-        if spared or self._chance.random() > _ARMED_SHARE:
+        turns = self._turns.get(part.name.partition("-")[0])
+        if turns is None or self._calm or self._chance.random() > self._armed:
             return None
-        where = self._chance.choice(_FAILPOINTS)
+        where = next(turns)
         # Few files come in through the API, and many transactions; a worker makes many of both.
         few = part.name == "api" and where.startswith("blob")
-        count = self._chance.randint(*((1, 3) if few else (4, 30)))
+        count = self._chance.randint(*((1, 2) if few else (4, 20)))
         full = self._disk is None and where.startswith("blob") and self._chance.random() < 0.5
         return f"{where}:{count}{':enospc' if full else ''}"

@@ -53,6 +53,7 @@ class Forecast:
         faults: at least so many.
         jobs: acknowledged, at least so many.
         seconds: that it takes at least; it goes on until there were faults and jobs enough.
+        armed: share of new workers and APIs that end at a failpoint.
         tree: whose code the service runs.
     """
 
@@ -62,6 +63,7 @@ class Forecast:
     seconds: float
     seed: int
     workers: int
+    armed: float
     tree: Path = ROOT
 
 
@@ -136,7 +138,7 @@ class Storm:
         self._stop = threading.Event()
         self._client = Client(there.url, there.key, self._ledger, self._stop)
         self._chance = random.Random(forecast.seed)
-        self._faults = Faults(there, self._ledger, disk, self._chance)
+        self._faults = Faults(there, self._ledger, disk, self._chance, forecast.armed)
         self._reader = storm_blobs.Reader(there.settings.home / "blobs")
         self._disk = "a tmpfs that is full" if disk is not None else "failpoints"
 
@@ -155,6 +157,7 @@ class Storm:
         self._reader.start()
         began = time.monotonic()
         load.start(_CLIENTS, _BACKLOG)
+        self._faults.open()
         self._storm()
         stormed = time.monotonic() - began
         self._say(f"the storm is over after {stormed:.0f} s; settling")
