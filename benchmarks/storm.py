@@ -19,6 +19,7 @@ for a disk that can be full (a tmpfs; without the right to mount one, failpoints
 """
 
 import json
+import shutil
 import signal
 import sys
 import tempfile
@@ -108,7 +109,17 @@ def _one(
         tree=tree,
     )
     with tempfile.TemporaryDirectory(prefix="cultivar-storm-", dir=given.folder) as folder:
-        return blow(forecast, Path(folder), face.say)
+        report = blow(forecast, Path(folder), face.say)
+        if report.broken and tree == ROOT:
+            _keep_logs(face, Path(folder))
+        return report
+
+
+def _keep_logs(face: Face, folder: Path) -> None:
+    kept = Path(tempfile.mkdtemp(prefix="cultivar-storm-logs-"))
+    for log in folder.glob("*.log"):
+        shutil.copy(log, kept)
+    face.say(f"A promise was broken; the logs stay in {kept}")
 
 
 def _add_options(face: Face) -> None:

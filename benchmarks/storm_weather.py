@@ -17,7 +17,7 @@ from benchmarks import storm_audit, storm_blobs, storm_fence, storm_records, sto
 from benchmarks.storm_checks import Verdict, check, end_of
 from benchmarks.storm_disk import SmallDisk
 from benchmarks.storm_faults import Faults
-from benchmarks.storm_fence import Recovery
+from benchmarks.storm_fence import Recovery, percentile
 from benchmarks.storm_load import Client, Ledger, Load, Sent
 from benchmarks.storm_work import Asked, Bedrock
 from benchmarks.storm_world import ROOT, World, postgresql, world
@@ -95,7 +95,7 @@ class Report:
         """Every promise that was not kept, as sentences; empty where all were."""
         late = []
         if not self.recovery.kept:
-            late = [f"recovery took {self.recovery.at(0.99):.1f} s at p99"]
+            late = [f"recovery took {percentile(self.recovery.seconds, 0.99):.1f} s at p99"]
         return [*self.verdict.broken, *late]
 
     @property

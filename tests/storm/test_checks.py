@@ -88,7 +88,7 @@ def test_a_lock_that_others_got_in_between_excuses_nobody() -> None:
 def test_recovery_counts_from_the_death_to_the_next_claim() -> None:
     history = [CLAIM, EXPIRY, PUT_BACK, SECOND]
     recovery = recoveries([history], lives(worker_0=101.5), LEASE)
-    assert recovery.seconds == (3.5,)
+    assert (recovery.put_back, recovery.seconds) == ((3.0,), (3.5,))
     assert recovery.kept
     late = [*history[:3], replace(SECOND, at=111.0)]
     assert not recoveries([late], lives(worker_0=101.5), LEASE).kept
