@@ -59,6 +59,7 @@ class Faults:
         self._order = itertools.count()
         self._down: dict[str, float] = {}
         self._locks: list[threading.Thread] = []
+        self._held_up: set[str] = set()
         self._calm = False
         self._armed = armed
         self._turns = {name: itertools.cycle(_FAILPOINTS) for name in ("api", "worker")}
@@ -203,34 +204,43 @@ class Faults:
 
         Rather one that trains: what another worker takes over takes long, too.
         """
-        workers = self._world.workers
-        # One at least goes on: with none there is nobody to take the others' tasks over.
-        if sum(part.paused for part in workers) + 2 > len(workers):
+        free = self._free_workers()
+        if len(free) < 2:
             return None
-        part = self._a_worker()
+        part = self._chance.choice(free)
         with contextlib.suppress(Problem):
             writer = storm_audit.last_claimer(self._world.store, "train")
-            awake = (one for one in workers if one.alive() and not one.paused)
-            part = next((one for one in awake if one.writer == writer), part)
-        if part is None or not self._pause(part, 1.1 * self._lease, 1.5 * self._lease):
+            part = next((one for one in free if one.writer == writer), part)
+        if not self._pause(part, 1.1 * self._lease, 1.5 * self._lease):
             return None
         return part
 
     def _pause_child(self) -> bool:
         """The parent lives and says so: its task must stay its own, however long this takes."""
-        part = self._a_worker()
+        free = self._free_workers()
+        part = self._chance.choice(free) if len(free) > 1 else None
         child = part.child() if part is not None else None
-        if child is None:
+        if part is None or child is None:
             return False
 
         def resume() -> None:
+            self._held_up.discard(part.name)
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.resume()
 
         with contextlib.suppress(psutil.NoSuchProcess):
             child.suspend()
+            self._held_up.add(part.name)
             self._later(self._chance.uniform(1.2, 2.0) * self._lease, resume)
         return True
+
+    def _free_workers(self) -> list[Part]:
+        """Those that can work. Of two or more one may be stopped: one at least takes over for the others."""
+        return [
+            part
+            for part in self._world.workers
+            if part.alive() and not part.paused and part.name not in self._held_up
+        ]
 
     def _hold_lock(self) -> bool:
         seconds = self._chance.uniform(0.3, 2.5)

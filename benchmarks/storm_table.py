@@ -63,17 +63,17 @@ def sections(report: Report) -> Iterator[tuple[list[str], list[list[object]]]]:
             ["corrupt", len(found.corrupt)],
             ["otherwise wrong", len(found.wrong)],
             ["deaths that met a task", len(recovery.seconds)],
-            *(
-                [f"put back after, {name}, s", f"{percentile(recovery.put_back, share):.1f}"]
-                for name, share in _SHARES
-            ),
-            *(
-                [f"claimed again after, {name}, s", f"{percentile(recovery.seconds, share):.1f}"]
-                for name, share in _SHARES
-            ),
+            *_spread("put back after", recovery.put_back),
+            *_spread("claimed again after", recovery.seconds),
             ["the limit of that at p99, s", f"{recovery.limit:g}"],
         ],
     )
+
+
+def _spread(what: str, ascending: Sequence[float]) -> list[list[object]]:
+    return [
+        [f"{what}, {name}, s", f"{percentile(ascending, share):.1f}"] for name, share in _SHARES
+    ]
 
 
 def markdown(report: Report) -> str:
