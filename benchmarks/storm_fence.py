@@ -105,6 +105,8 @@ def _task(change: Change) -> str:
 class Recovery:
     """How long tasks of dead workers and children waited, in seconds from the death.
 
+    Seconds in which a fault kept the database from everybody, or its disk was full, are not counted.
+
     Attributes:
         put_back: until the task was queued again, in ascending order.
         seconds: until it was claimed again, in ascending order.
@@ -127,7 +129,9 @@ def percentile(ascending: Sequence[float], share: float) -> float:
     return ascending[min(len(ascending), math.ceil(share * len(ascending))) - 1]
 
 
-def recoveries(tasks: Iterable[list[Change]], lives: Iterable[Life], lease: float) -> Recovery:
+def recoveries(
+    tasks: Iterable[list[Change]], lives: Iterable[Life], shaken: Sequence[Span], lease: float
+) -> Recovery:
     """Return how long it took until others had the tasks that dead workers and children held."""
     deaths: dict[str, list[float]] = {}
     for life in lives:
@@ -137,9 +141,19 @@ def recoveries(tasks: Iterable[list[Change]], lives: Iterable[Life], lease: floa
     for held in (held for changes in tasks for held in attempts(changes)):
         at = _death_during(held, deaths.get(held.claim.writer, []))
         if at is not None and held.claimed_again_at is not None:
-            put_back.append(held.ended_at - at)
-            claimed.append(held.claimed_again_at - at)
+            put_back.append(_counted((at, held.ended_at), shaken))
+            claimed.append(_counted((at, held.claimed_again_at), shaken))
     return Recovery(tuple(sorted(put_back)), tuple(sorted(claimed)), lease + RECOVERY_SECONDS)
+
+
+def _counted(span: Span, left_out: Sequence[Span]) -> float:
+    """Return a span's seconds without those of others, which may overlap."""
+    counted, reached = span[1] - span[0], span[0]
+    for begin, end in sorted(left_out):
+        begin, end = max(begin, reached), min(end, span[1])
+        if begin < end:
+            counted, reached = counted - (end - begin), end
+    return counted
 
 
 def _death_during(held: Held, deaths: Iterable[float]) -> float | None:

@@ -270,7 +270,7 @@ class Storm:
             ends=ends,
             answers=dict(self._ledger.answers),
             verdict=verdict,
-            recovery=storm_fence.recoveries(tasks, lives, lease),
+            recovery=storm_fence.recoveries(tasks, lives, self._faults.shaken, lease),
             seconds=(stormed, settled),
             attempts=sum(storm_audit.is_claim(one) for task in tasks for one in task),
             blobs=self._reader.looked_at,
