@@ -150,9 +150,9 @@ def _counted(span: Span, left_out: Sequence[Span]) -> float:
     """Return a span's seconds without those of others, which may overlap."""
     counted, reached = span[1] - span[0], span[0]
     for begin, end in sorted(left_out):
-        begin, end = max(begin, reached), min(end, span[1])
-        if begin < end:
-            counted, reached = counted - (end - begin), end
+        first, last = max(begin, reached), min(end, span[1])
+        if first < last:
+            counted, reached = counted - (last - first), last
     return counted
 
 
