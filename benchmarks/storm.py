@@ -19,6 +19,8 @@ for a disk that can be full (a tmpfs; without the right to mount one, failpoints
 """
 
 import json
+import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -32,10 +34,9 @@ from benchmarks.storm_table import as_markdown, figures, markdown, sections, wri
 from benchmarks.storm_weather import Forecast, Report, blow
 from benchmarks.storm_world import ROOT
 
-QUICK = {"faults": 55, "jobs": 25, "seconds": 32.0}
-FULL = {"faults": 1000, "jobs": 5000, "seconds": 1100.0}
-
-MUTANT = {"faults": 70, "jobs": 60, "seconds": 60.0}
+QUICK = {"faults": 55, "jobs": 25, "seconds": 32.0, "armed": 0.4}
+FULL = {"faults": 1000, "jobs": 5000, "seconds": 1100.0, "armed": 0.3}
+MUTANT = {"faults": 70, "jobs": 60, "seconds": 60.0, "armed": 0.9}
 MOST_STORMS = 3
 """Over one mutant: a storm is chance, and what a mutant lacks must be hit."""
 
@@ -81,7 +82,10 @@ def _over_mutants(face: Face, given: Namespace) -> int:
             while caught is None and storms < MOST_STORMS:
                 face.say(f"a storm over: {name}")
                 report = _one(face, given, given.seed + storms, MUTANT, tree)
-                caught, storms = next(iter(report.verdict.broken), None), storms + 1
+                shown = re.compile(MUTANTS[name].shown_by)
+                caught = next(filter(shown.search, report.verdict.broken), None)
+                storms += 1
+                face.say(f"caught: {caught}" if caught else "not caught")
         rows.append([name, storms, "no" if caught is None else "yes", caught or ""])
     head = ["mutant", "storms", "caught", "by"]
     face.table(head, rows)
@@ -104,10 +108,21 @@ def _one(
         seconds=float(given.seconds or usual["seconds"]),
         seed=seed,
         workers=given.workers,
+        armed=usual["armed"],
         tree=tree,
     )
     with tempfile.TemporaryDirectory(prefix="cultivar-storm-", dir=given.folder) as folder:
-        return blow(forecast, Path(folder), face.say)
+        report = blow(forecast, Path(folder), face.say)
+        if report.broken and tree == ROOT:
+            _keep_logs(face, Path(folder))
+        return report
+
+
+def _keep_logs(face: Face, folder: Path) -> None:
+    kept = Path(tempfile.mkdtemp(prefix="cultivar-storm-logs-"))
+    for log in folder.glob("*.log"):
+        shutil.copy(log, kept)
+    face.say(f"A promise was broken; the logs stay in {kept}")
 
 
 def _add_options(face: Face) -> None:

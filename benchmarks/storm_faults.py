@@ -21,14 +21,13 @@ from benchmarks.storm_parts import Part
 from benchmarks.storm_world import World
 
 _FAILPOINTS = (
-    "blob.before_sync",
-    "blob.before_rename",
     "blob.after_rename",
-    "store.before_commit",
+    "blob.before_rename",
     "store.after_commit",
+    "blob.before_sync",
+    "store.before_commit",
 )
-_ARMED_SHARE = 0.5
-"""Of new workers and APIs: those that a failpoint is going to end, or to tell of a full disk."""
+"""Taken by turns, so that a short storm meets each of them."""
 
 Act = Callable[[], bool]
 
@@ -41,10 +40,18 @@ class Faults:
     Attributes:
         counts: faults by kind.
         shaken: spans in which the database or its disk was kept from everybody, as (from, to).
+
+    Args:
+        armed: share of new workers and APIs that a failpoint ends, or tells of a full disk.
     """
 
     def __init__(
-        self, world: World, ledger: Ledger, disk: SmallDisk | None, chance: random.Random
+        self,
+        world: World,
+        ledger: Ledger,
+        disk: SmallDisk | None,
+        chance: random.Random,
+        armed: float,
     ) -> None:
         self._world, self._ledger, self._disk, self._chance = world, ledger, disk, chance
         self._lease = world.settings.lease_seconds
@@ -52,7 +59,10 @@ class Faults:
         self._order = itertools.count()
         self._down: dict[str, float] = {}
         self._locks: list[threading.Thread] = []
+        self._held_up: set[str] = set()
         self._calm = False
+        self._armed = armed
+        self._turns = {name: itertools.cycle(_FAILPOINTS) for name in ("api", "worker")}
         self.counts: Counter[str] = Counter()
         self.shaken: list[tuple[float, float]] = []
 
@@ -81,6 +91,10 @@ class Faults:
                 if now >= self._down[name]:
                     del self._down[name]
                     part.start(self._failpoint(part))
+
+    def open(self) -> None:
+        """Begin with an API anew, which may be one that a failpoint ends."""
+        self._world.parts["api"].kill()
 
     def strike(self) -> str:
         """Begin one fault and return its kind."""
@@ -190,34 +204,43 @@ class Faults:
 
         Rather one that trains: what another worker takes over takes long, too.
         """
-        workers = self._world.workers
-        # One at least goes on: with none there is nobody to take the others' tasks over.
-        if sum(part.paused for part in workers) + 2 > len(workers):
+        free = self._free_workers()
+        if len(free) < 2:
             return None
-        part = self._a_worker()
+        part = self._chance.choice(free)
         with contextlib.suppress(Problem):
             writer = storm_audit.last_claimer(self._world.store, "train")
-            awake = (one for one in workers if one.alive() and not one.paused)
-            part = next((one for one in awake if one.writer == writer), part)
-        if part is None or not self._pause(part, 1.1 * self._lease, 1.5 * self._lease):
+            part = next((one for one in free if one.writer == writer), part)
+        if not self._pause(part, 1.1 * self._lease, 1.5 * self._lease):
             return None
         return part
 
     def _pause_child(self) -> bool:
         """The parent lives and says so: its task must stay its own, however long this takes."""
-        part = self._a_worker()
+        free = self._free_workers()
+        part = self._chance.choice(free) if len(free) > 1 else None
         child = part.child() if part is not None else None
-        if child is None:
+        if part is None or child is None:
             return False
 
         def resume() -> None:
+            self._held_up.discard(part.name)
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.resume()
 
         with contextlib.suppress(psutil.NoSuchProcess):
             child.suspend()
+            self._held_up.add(part.name)
             self._later(self._chance.uniform(1.2, 2.0) * self._lease, resume)
         return True
+
+    def _free_workers(self) -> list[Part]:
+        """Those that can work. Of two or more one may be stopped: one at least takes over for the others."""
+        return [
+            part
+            for part in self._world.workers
+            if part.alive() and not part.paused and part.name not in self._held_up
+        ]
 
     def _hold_lock(self) -> bool:
         seconds = self._chance.uniform(0.3, 2.5)
@@ -260,12 +283,12 @@ class Faults:
         return self._chance.choice(awake) if awake else None
 
     def _failpoint(self, part: Part) -> str | None:
-        spared = self._calm or part.name in {"redis", "reconciler"}
-        if spared or self._chance.random() > _ARMED_SHARE:
+        turns = self._turns.get(part.name.partition("-")[0])
+        if turns is None or self._calm or self._chance.random() > self._armed:
             return None
-        where = self._chance.choice(_FAILPOINTS)
+        where = next(turns)
         # Few files come in through the API, and many transactions; a worker makes many of both.
         few = part.name == "api" and where.startswith("blob")
-        count = self._chance.randint(*((1, 3) if few else (4, 30)))
+        count = self._chance.randint(*((1, 2) if few else (4, 20)))
         full = self._disk is None and where.startswith("blob") and self._chance.random() < 0.5
         return f"{where}:{count}{':enospc' if full else ''}"

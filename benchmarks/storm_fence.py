@@ -103,41 +103,57 @@ def _task(change: Change) -> str:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Seconds from a worker's death to the next claim of the task that it held.
+    """How long tasks of dead workers and children waited, in seconds from the death.
+
+    Seconds in which a fault kept the database from everybody, or its disk was full, are not counted.
 
     Attributes:
-        seconds: of each death that met a task, in ascending order.
+        put_back: until the task was queued again, in ascending order.
+        seconds: until it was claimed again, in ascending order.
         limit: the lease and 5 s.
     """
 
+    put_back: tuple[float, ...]
     seconds: tuple[float, ...]
     limit: float
 
     @property
     def kept(self) -> bool:
-        return self.at(0.99) <= self.limit
-
-    def at(self, share: float) -> float:
-        """Return a percentile; 0 where nothing was met."""
-        if not self.seconds:
-            return 0.0
-        return self.seconds[min(len(self.seconds), math.ceil(share * len(self.seconds))) - 1]
+        return percentile(self.seconds, 0.99) <= self.limit
 
 
-def recoveries(tasks: Iterable[list[Change]], lives: Iterable[Life], lease: float) -> Recovery:
-    """Return how long tasks of dead workers and children waited for the next attempt."""
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """Return a percentile; 0 of nothing."""
+    if not ascending:
+        return 0.0
+    return ascending[min(len(ascending), math.ceil(share * len(ascending))) - 1]
+
+
+def recoveries(
+    tasks: Iterable[list[Change]], lives: Iterable[Life], shaken: Sequence[Span], lease: float
+) -> Recovery:
+    """Return how long it took until others had the tasks that dead workers and children held."""
     deaths: dict[str, list[float]] = {}
     for life in lives:
         ended = [] if life.ended is None else [life.ended]
         deaths[life.writer] = sorted([*life.childs, *ended])
-    found = [
-        held.claimed_again_at - at
-        for changes in tasks
-        for held in attempts(changes)
-        if (at := _death_during(held, deaths.get(held.claim.writer, []))) is not None
-        and held.claimed_again_at is not None
-    ]
-    return Recovery(tuple(sorted(found)), lease + RECOVERY_SECONDS)
+    put_back, claimed = [], []
+    for held in (held for changes in tasks for held in attempts(changes)):
+        at = _death_during(held, deaths.get(held.claim.writer, []))
+        if at is not None and held.claimed_again_at is not None:
+            put_back.append(_counted((at, held.ended_at), shaken))
+            claimed.append(_counted((at, held.claimed_again_at), shaken))
+    return Recovery(tuple(sorted(put_back)), tuple(sorted(claimed)), lease + RECOVERY_SECONDS)
+
+
+def _counted(span: Span, left_out: Sequence[Span]) -> float:
+    """Return a span's seconds without those of others, which may overlap."""
+    counted, reached = span[1] - span[0], span[0]
+    for begin, end in sorted(left_out):
+        first, last = max(begin, reached), min(end, span[1])
+        if first < last:
+            counted, reached = counted - (last - first), last
+    return counted
 
 
 def _death_during(held: Held, deaths: Iterable[float]) -> float | None:

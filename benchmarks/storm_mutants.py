@@ -15,12 +15,18 @@ PACKAGES = ("app", "models", "workers")
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is replaced, where, by what."""
+    """What is replaced, where, by what.
+
+    Attributes:
+        shown_by: pattern of the sentences that tell of it. A storm may find something else as well, which
+            does not catch the mutant.
+    """
 
     name: str
     file: str
     old: str
     new: str
+    shown_by: str
 
     def apply(self, tree: Path) -> None:
         """Change a copy of the tree.
@@ -47,24 +53,28 @@ MUTANTS = {
             "app/store/leases.py",
             "        tasks.c.attempt == lease.attempt,\n",
             "",
+            "held by .* was (renewed|written|set)",
         ),
         Mutant(
             "no heartbeat",
             "workers/supervision.py",
             "        if now - self._renewed_at >= self._settings.heartbeat_seconds:\n",
             "        if False:\n",
+            "renewed nothing for a lease",
         ),
         Mutant(
             "no state guard",
             "app/store/leases.py",
             "        tasks.c.attempt == lease.attempt,\n        tasks.c.state == TaskState.RUNNING,\n",
             "        tasks.c.attempt == lease.attempt,\n",
+            "by .* after it was|went from",
         ),
         Mutant(
             "no reconciler",
             "app/reconcile.py",
             "                self.run_once()\n",
             "                pass\n",
+            "and stays so|not claimed again",
         ),
         Mutant(
             "rename before write",
@@ -75,6 +85,7 @@ MUTANTS = {
             "            temporary.replace(path)\n"
             '            failpoint("blob.after_rename")\n'
             "            path.write_bytes(content)\n",
+            "was seen with|which is damaged",
         ),
         Mutant(
             "row before blob",
@@ -87,6 +98,7 @@ MUTANTS = {
             "        with caller.store.write() as tx:\n"
             "            upload = tx.uploads.complete(caller.tenant_id, upload_id, sha256, size)\n"
             "        caller.blobs.put_file(caller.tenant_id, whole, sha256=sha256)\n",
+            "which is not there",
         ),
     )
 }

@@ -17,7 +17,7 @@ from benchmarks import storm_audit, storm_blobs, storm_fence, storm_records, sto
 from benchmarks.storm_checks import Verdict, check, end_of
 from benchmarks.storm_disk import SmallDisk
 from benchmarks.storm_faults import Faults
-from benchmarks.storm_fence import Recovery
+from benchmarks.storm_fence import Recovery, percentile
 from benchmarks.storm_load import Client, Ledger, Load, Sent
 from benchmarks.storm_work import Asked, Bedrock
 from benchmarks.storm_world import ROOT, World, postgresql, world
@@ -53,6 +53,7 @@ class Forecast:
         faults: at least so many.
         jobs: acknowledged, at least so many.
         seconds: that it takes at least; it goes on until there were faults and jobs enough.
+        armed: share of new workers and APIs that end at a failpoint.
         tree: whose code the service runs.
     """
 
@@ -62,6 +63,7 @@ class Forecast:
     seconds: float
     seed: int
     workers: int
+    armed: float
     tree: Path = ROOT
 
 
@@ -93,7 +95,7 @@ class Report:
         """Every promise that was not kept, as sentences; empty where all were."""
         late = []
         if not self.recovery.kept:
-            late = [f"recovery took {self.recovery.at(0.99):.1f} s at p99"]
+            late = [f"recovery took {percentile(self.recovery.seconds, 0.99):.1f} s at p99"]
         return [*self.verdict.broken, *late]
 
     @property
@@ -136,7 +138,7 @@ class Storm:
         self._stop = threading.Event()
         self._client = Client(there.url, there.key, self._ledger, self._stop)
         self._chance = random.Random(forecast.seed)
-        self._faults = Faults(there, self._ledger, disk, self._chance)
+        self._faults = Faults(there, self._ledger, disk, self._chance, forecast.armed)
         self._reader = storm_blobs.Reader(there.settings.home / "blobs")
         self._disk = "a tmpfs that is full" if disk is not None else "failpoints"
 
@@ -155,6 +157,7 @@ class Storm:
         self._reader.start()
         began = time.monotonic()
         load.start(_CLIENTS, _BACKLOG)
+        self._faults.open()
         self._storm()
         stormed = time.monotonic() - began
         self._say(f"the storm is over after {stormed:.0f} s; settling")
@@ -267,7 +270,7 @@ class Storm:
             ends=ends,
             answers=dict(self._ledger.answers),
             verdict=verdict,
-            recovery=storm_fence.recoveries(tasks, lives, lease),
+            recovery=storm_fence.recoveries(tasks, lives, self._faults.shaken, lease),
             seconds=(stormed, settled),
             attempts=sum(storm_audit.is_claim(one) for task in tasks for one in task),
             blobs=self._reader.looked_at,

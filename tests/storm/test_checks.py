@@ -87,12 +87,19 @@ def test_a_lock_that_others_got_in_between_excuses_nobody() -> None:
 
 def test_recovery_counts_from_the_death_to_the_next_claim() -> None:
     history = [CLAIM, EXPIRY, PUT_BACK, SECOND]
-    recovery = recoveries([history], lives(worker_0=101.5), LEASE)
-    assert recovery.seconds == (3.5,)
+    recovery = recoveries([history], lives(worker_0=101.5), [], LEASE)
+    assert (recovery.put_back, recovery.seconds) == ((3.0,), (3.5,))
     assert recovery.kept
     late = [*history[:3], replace(SECOND, at=111.0)]
-    assert not recoveries([late], lives(worker_0=101.5), LEASE).kept
+    assert not recoveries([late], lives(worker_0=101.5), [], LEASE).kept
     # A death that met no task, or one whose job was canceled meanwhile, has nothing to recover.
-    assert recoveries([history], lives(worker_0=99.0), LEASE).seconds == ()
+    assert recoveries([history], lives(worker_0=99.0), [], LEASE).seconds == ()
     canceled = replace(END, new=TaskState.CANCELED)
-    assert recoveries([[CLAIM, canceled]], lives(worker_0=101.5), LEASE).seconds == ()
+    assert recoveries([[CLAIM, canceled]], lives(worker_0=101.5), [], LEASE).seconds == ()
+
+
+def test_recovery_does_not_count_what_nobody_could_have_written_in() -> None:
+    history = [CLAIM, EXPIRY, PUT_BACK, SECOND]
+    shaken = [(101.0, 102.0), (101.75, 102.5), (104.75, 110.0)]
+    recovery = recoveries([history], lives(worker_0=101.5), shaken, LEASE)
+    assert (recovery.put_back, recovery.seconds) == ((2.0,), (2.25,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def test_a_mutant_is_caught_and_the_code_as_it_is_passes(name: str, tmp_path: Pa
         ThreadPoolExecutor(2) as both,
     ):
         caught, passed = both.submit(script, mutant), both.submit(script, whole)
-        assert caught.result(), f"the mutant {name!r} was not caught"
+        told = caught.result()
+        shown = [one for one in told if re.search(MUTANTS[name].shown_by, one)]
+        assert shown, f"the mutant {name!r} was not caught; the scene told {told}"
         assert not passed.result()
     assert not _left_in(tmp_path), "a process outlived its scene"
 
@@ -42,4 +45,4 @@ def test_a_mutant_whose_text_has_moved_says_so(tmp_path: Path) -> None:
     (tmp_path / "here.py").write_text("twice = 1\ntwice = 1\n")
     for old, count in (("twice = 1\n", 2), ("never\n", 0)):
         with pytest.raises(ValueError, match=rf"there {count} times: the code has moved"):
-            Mutant("a mutant", "here.py", old, "").apply(tmp_path)
+            Mutant("a mutant", "here.py", old, "", "").apply(tmp_path)
