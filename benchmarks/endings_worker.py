@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,9 +57,10 @@ class HeldWorker:
 
     @property
     def child(self) -> psutil.Process | None:
-        for process in psutil.Process(self.process.pid).children():
-            if "workers.child" in process.cmdline():
-                return process
+        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
+            for process in psutil.Process(self.process.pid).children():
+                if "workers.child" in process.cmdline():
+                    return process
         return None
 
     def warm_child(self) -> psutil.Process:
