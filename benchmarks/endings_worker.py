@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,8 +28,9 @@ from workers.task import TaskRun
 
 PATIENCE_SECONDS = 600.0
 _LOOK_SECONDS = 0.01
-_IDLE_SECONDS, _IDLE_SHARE = 0.3, 0.1
-"""A child that takes less than this share of a core for so long has loaded what it loads at its start."""
+_LEAST_SECONDS, _LOOKS = 1.0, 20
+"""A child that has computed for so long, and is asleep whenever it is looked at, has loaded what it loads at its
+start. A share of a core says less: on a busy machine one that loads may have none."""
 
 T = TypeVar("T")
 
@@ -56,9 +57,10 @@ class HeldWorker:
 
     @property
     def child(self) -> psutil.Process | None:
-        for process in psutil.Process(self.process.pid).children():
-            if "workers.child" in process.cmdline():
-                return process
+        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
+            for process in psutil.Process(self.process.pid).children():
+                if "workers.child" in process.cmdline():
+                    return process
         return None
 
     def warm_child(self) -> psutil.Process:
@@ -66,9 +68,13 @@ class HeldWorker:
 
         def idle() -> psutil.Process | None:
             child = self.child
-            if child is None or child.cpu_times().user < 1.0:
+            if child is None or child.cpu_times().user < _LEAST_SECONDS:
                 return None
-            return child if child.cpu_percent(_IDLE_SECONDS) < 100 * _IDLE_SHARE else None
+            for _ in range(_LOOKS):
+                if not _asleep(child.pid):
+                    return None
+                time.sleep(_LOOK_SECONDS)
+            return child
 
         return until(idle, "a worker's child that is warm")
 
@@ -101,6 +107,15 @@ class HeldWorker:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def _asleep(pid: int) -> bool:
+    """Whether no thread of a process runs, or would if it were let."""
+    states = Path(f"/proc/{pid}/task").glob("*/stat")
+    try:
+        return all(path.read_text().rpartition(")")[2].split()[0] == "S" for path in states)
+    except OSError:  # one has ended meanwhile
+        return False
 
 
 @dataclass

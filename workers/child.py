@@ -41,6 +41,8 @@ from workers.task import TaskRun
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.05
+
 
 class Child:
     """Serves its parent's messages until the pipe ends."""
@@ -77,13 +79,19 @@ class Child:
             # Two threads that import one package can meet half of it: only the stage that imports
             # nothing heavy starts before torch is there.
             if claim.kind != "ingest":
-                self._warm.join()
+                self._await_warmth(task)
             return Done(entry_point(claim.kind, claim.stage)(task))
         except Exception as error:  # the process boundary; each is reported
             outcome = outcome_of(error)
             if isinstance(outcome, Failed) and outcome.code == "internal_error":
                 log.exception("job %s, stage %s: a bug", claim.job_id, claim.stage)
             return outcome
+
+    def _await_warmth(self, task: TaskRun) -> None:
+        """Wait for the imports, which take seconds; a worker that is told to end does not wait for them."""
+        while self._warm.is_alive():
+            task.stop_here()
+            self._warm.join(_LOOK_SECONDS)
 
     def _asked_to_stop(self) -> bool:
         return self._pipe.poll(0) and isinstance(receive_in_child(self._pipe), Stop)

@@ -24,7 +24,7 @@ WRITES = ("write", "pwrite64", "writev")
 SENDS = ("sendto",)
 """How a PostgreSQL's client speaks to its server."""
 
-ATTACH_SECONDS = 30.0
+ATTACH_SECONDS, DETACH_SECONDS = 30.0, 20.0
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, -1
 _BEGUN = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
 _RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)")
@@ -122,7 +122,11 @@ def traced(
         yield
     finally:
         strace.terminate()  # it lets go of whom it traces
-        strace.wait()
+        try:
+            strace.wait(DETACH_SECONDS)
+        except subprocess.TimeoutExpired:  # the kernel lets go of them for it
+            strace.kill()
+            strace.wait()
 
 
 def _await_attached(strace: subprocess.Popen[bytes], pids: list[int], log: Path) -> None:

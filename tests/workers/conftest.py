@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,9 +52,10 @@ class Worker:
     @property
     def child(self) -> psutil.Process | None:
         """Its warm child, if there is one now."""
-        for process in psutil.Process(self.process.pid).children():
-            if "workers.child" in process.cmdline():
-                return process
+        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
+            for process in psutil.Process(self.process.pid).children():
+                if "workers.child" in process.cmdline():
+                    return process
         return None
 
     def kill(self) -> None:

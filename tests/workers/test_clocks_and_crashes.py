@@ -24,7 +24,7 @@ HOUR = 3600
 
 # Read by Python before anything else: all that a process asks for the time of day is an hour off.
 WRONG_CLOCK = """
-import datetime, os, time
+import datetime, os, sqlite3, time  # sqlite3: it learns which type a time of day is when it is imported
 shift = float(os.environ["WRONG_BY_SECONDS"])
 time_, time_ns = time.time, time.time_ns
 time.time = lambda: time_() + shift

@@ -156,6 +156,7 @@ def sweep(service: Service, latents: Latents, tmp_path: Path) -> Sweep:
     return Sweep(service, latents, tmp_path / "trace")
 
 
+@pytest.mark.timeout(600)
 def test_a_task_s_end_survives_every_fault(
     by_strace: bool, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
