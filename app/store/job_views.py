@@ -27,6 +27,7 @@ _OLDER = select(func.count()).select_from(
         tasks.c.job_id < bindparam("job_id"),
     )
     .distinct()
+    .order_by(tasks.c.job_id)  # along the index: PostgreSQL would else gather the whole queue first
     .limit(_COUNTED_PLACES - 1)
     .subquery()
 )
