@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from cultivar import AsyncClient, ConflictError, NotFoundError
@@ -16,8 +17,9 @@ from cultivar.specs import Gelda
 
 @pytest.fixture
 def trees(local, arrays):
-    """A dataset of its own, with a job that has ended."""
-    dataset = local.datasets.upload(arrays, name="to be deleted", progress=False)
+    """A dataset of bytes that no other has, with a job that has ended."""
+    own = np.random.default_rng().normal(size=arrays["x"].shape).astype(np.float32)
+    dataset = local.datasets.upload({**arrays, "x": own}, name="to be deleted", progress=False)
     job = local.jobs.create(Gelda(dataset=dataset, raise_to=60))
     job.cancel()
     dataset.wait(progress=False)

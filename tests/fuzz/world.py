@@ -70,7 +70,9 @@ class World:
             case "key_id":
                 return self._key()
             case "dataset_id":
-                return self._dataset("embedding", "npz")
+                made = self._dataset("embedding", "npz")
+                self._call("POST", f"/v1/jobs/{made['job_id']}/cancel")  # no job may be reading it
+                return str(made["id"])
             case _:
                 job = self._create(GeldaSpec(dataset=self.ids["embedding"][0]))
                 self._call("POST", f"/v1/jobs/{job}/cancel")
@@ -99,17 +101,17 @@ class World:
         for modality, format_ in (("embedding", "npz"), ("image", "zip"), ("text", "csv")):
             self.ids[modality] = []
             for _ in range(3):
-                made = self._dataset(modality, format_)
+                made = str(self._dataset(modality, format_)["id"])
                 manifest = (
                     MANIFEST | {"modality": modality} | (sheet if modality == "image" else {})
                 )
                 work(self.attacked.store, Effects(dataset={"manifest": manifest, "stats": {}}))
                 self.ids[modality].append(made)
 
-    def _dataset(self, modality: str, format_: str) -> str:
+    def _dataset(self, modality: str, format_: str) -> Json:
         upload = self.ids["complete"][0]
         body = {"upload_ids": [upload], "modality": modality, "format": format_}
-        return str(self._call("POST", "/v1/datasets", json=body)["id"])
+        return self._call("POST", "/v1/datasets", json=body)
 
     def _create(self, spec: Any) -> str:
         with self.attacked.store.write() as tx:
