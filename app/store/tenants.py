@@ -1,12 +1,16 @@
 """Tenants: whose things are whose."""
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, bindparam, insert, select
 
 from app.domain.ids import new_id
 from app.domain.problems import Conflict, NotFound
 from app.domain.records import Tenant
 from app.store.tables import tenants
 from app.store.work import Work
+
+_THIS = select(tenants.c.id).where(tenants.c.id == bindparam("tenant_id"))
+_NAMING = _THIS.with_for_update(read=True)
+_ALONE = _THIS.with_for_update(key_share=True)
 
 
 class Tenants:
@@ -46,13 +50,11 @@ class Tenants:
 
         Many may name at once. Workers need none of this: what they make is named with their job.
         """
-        this = select(tenants.c.id).where(tenants.c.id == tenant_id)
-        self._work.row(this.with_for_update(read=True))
+        self._work.lock(_NAMING, tenant_id=tenant_id)
 
     def alone(self, tenant_id: str) -> None:
         """Wait for those who are `naming`, and keep others from it until this transaction ends."""
-        this = select(tenants.c.id).where(tenants.c.id == tenant_id)
-        self._work.row(this.with_for_update(key_share=True))
+        self._work.lock(_ALONE, tenant_id=tenant_id)
 
 
 def _tenant(row: RowMapping) -> Tenant:

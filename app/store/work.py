@@ -81,6 +81,11 @@ class Work:
         """Return the first column of the first row, or None."""
         return self.connection.execute(statement, values or None).scalar()
 
+    def lock(self, statement: Executable, **values: Any) -> None:
+        """Lock the rows that a statement finds; on SQLite a writing transaction is alone without it."""
+        if self._postgresql:
+            self.connection.execute(statement, values)
+
     def run(self, statement: Executable) -> int:
         """Execute a write and return how many rows it met."""
         return self.connection.execute(statement).rowcount
