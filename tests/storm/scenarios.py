@@ -6,7 +6,6 @@ Real processes with a lease of one second. A scene that does not come about as s
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.domain.jobs import JobState, NewJob
 from app.reconcile import ROLE
 from app.store.blobs import LocalBlobs
 from benchmarks import storm_audit, storm_fence
+from benchmarks.processes import between_transactions
 from benchmarks.storm_blobs import Reader, dangling
 from benchmarks.storm_parts import Part
 from benchmarks.storm_work import embeddings
@@ -107,20 +107,9 @@ class Scene:
         return list(storm_fence.trespasses(storm_audit.by_task(self.world.store)))
 
     def pause(self, part: Part) -> None:
-        """SIGSTOP between two transactions: in one it would hold SQLite's lock, and everybody up."""
+        """SIGSTOP between two transactions."""
         path = self.world.settings.home / "cultivar.db"
-        while True:
-            part.pause()
-            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-            with contextlib.closing(connection):
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError:
-                    part.resume()
-                else:
-                    connection.execute("ROLLBACK")
-                    return
-            time.sleep(0.02)
+        between_transactions(path, part.pause, part.resume)
 
     def until(self, look: Callable[[], T]) -> T:
         """Return what is seen once it is something; raise where it never is."""

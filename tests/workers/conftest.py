@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from benchmarks.processes import warm_child
 from models.embeddings.spec import Columns
 from models.raw.spec import RawColumns
 from tests.conftest import at_home
@@ -52,11 +52,7 @@ class Worker:
     @property
     def child(self) -> psutil.Process | None:
         """Its warm child, if there is one now."""
-        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
-            for process in psutil.Process(self.process.pid).children():
-                if "workers.child" in process.cmdline():
-                    return process
-        return None
+        return warm_child(self.process.pid)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -120,7 +120,9 @@ def test_a_database_kept_busy_gives_503_and_then_everything_happens_once(
     """The lock is held for longer than anybody waits, while a worker would end its task."""
     api = start_api()
     worker = service.worker(lease_seconds=30)
-    service.until(lambda: worker.child, bool, PATIENCE_SECONDS)
+    child = service.until(lambda: worker.child, bool, PATIENCE_SECONDS)
+    assert child is not None
+    child.suspend()  # so that the task ends once the lock is held
     _, job = service.dataset(latents())
     service.until(lambda: service.get(job).started_at, bool, PATIENCE_SECONDS)
     body = {"filename": "busy.npz", "bytes": 10}
@@ -128,6 +130,7 @@ def test_a_database_kept_busy_gives_503_and_then_everything_happens_once(
         connection.isolation_level = None
         connection.execute("PRAGMA busy_timeout = 60000")
         connection.execute("BEGIN IMMEDIATE")
+        child.resume()
         refused = api.http.post("/v1/uploads", json=body)
         connection.execute("ROLLBACK")
     assert refused.status_code == 503
