@@ -146,7 +146,9 @@ def recoveries(
         ended = [] if life.ended is None else [life.ended]
         deaths[life.writer] = sorted([*life.childs, *ended])
     ends = {life.ended for life in lives}
-    put_back, workers, children = [], [], []
+    put_back: list[float] = []
+    workers: list[float] = []
+    children: list[float] = []
     for held in (held for changes in tasks for held in attempts(changes)):
         at = _death_during(held, deaths.get(held.claim.writer, []))
         if at is None or held.claimed_again_at is None:
@@ -157,8 +159,8 @@ def recoveries(
             workers.append(claimed)
         else:
             children.append(claimed)
-    found = (tuple(sorted(some)) for some in (put_back, workers, children))
-    return Recovery(*found, limit=lease + RECOVERY_SECONDS)
+    limit = lease + RECOVERY_SECONDS
+    return Recovery(tuple(sorted(put_back)), tuple(sorted(workers)), tuple(sorted(children)), limit)
 
 
 def _counted(span: Span, left_out: Sequence[Span]) -> float:

@@ -12,7 +12,7 @@ from tests.fuzz.service import PART_BYTES, Attacked, attacked
 
 DS = "ds_" + "0" * 32
 BODY = b'{"name": "x"}'
-LONGEST_ANSWER = 10.0
+LONGEST_ANSWER, ANOTHER_ANSWER = 10.0, 0.3
 ENDLESS = 64 << 20
 
 
@@ -49,11 +49,12 @@ def head(service: Attacked, first: str, *headers: str) -> bytes:
 
 def answered(connection: socket.socket) -> list[int]:
     """Return the statuses of the answers that come until the connection ends, or nothing more does."""
-    connection.settimeout(LONGEST_ANSWER / 5)
+    connection.settimeout(LONGEST_ANSWER)
     received = b""
     try:
         while chunk := connection.recv(65536):
             received += chunk
+            connection.settimeout(ANOTHER_ANSWER)
     except (TimeoutError, ConnectionError):
         pass
     return [int(line[9:12]) for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]

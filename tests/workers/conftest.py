@@ -175,7 +175,8 @@ class Service:
         self.store.close()
 
 
-def _opened(settings: Settings) -> Service:
+def opened(settings: Settings) -> Service:
+    """Return a service with no worker yet; whoever opens it closes it."""
     store = Store(settings.database)
     store.migrate()
     with store.write() as tx:
@@ -189,7 +190,7 @@ def start(redis_url: str) -> Iterator[Callable[[Settings], Service]]:
     services: list[Service] = []
 
     def make(settings: Settings) -> Service:
-        services.append(_opened(settings))
+        services.append(opened(settings))
         return services[-1]
 
     yield make
@@ -206,7 +207,7 @@ def service(start: Callable[[Settings], Service], settings: Settings) -> Service
 @pytest.fixture(scope="module")
 def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite with a worker, for all tests of a module: torch is loaded once for them."""
-    service = _opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
     service.worker()
     yield service
     service.close()
@@ -215,7 +216,7 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iter
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite without a worker, for all tests of a module."""
-    service = _opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
     yield service
     service.close()
 

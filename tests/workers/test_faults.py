@@ -207,19 +207,6 @@ def test_a_paused_worker_comes_back_too_late_and_is_refused(
     service.until(paused.log.read_text, lambda log: "LEASE_LOST" in log, PATIENCE_SECONDS)
 
 
-def test_a_full_disk_delays_a_job_and_charges_no_crash(
-    service: Service, tiny: dict[str, Any], latents: Latents, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CULTIVAR_FAILPOINT", "blob.before_rename:5:enospc")
-    service.worker(max_crashes=1)
-    job_id = submit(service, tiny, latents())
-    assert service.wait(job_id).state is JobState.SUCCEEDED
-    with service.store.read() as tx:
-        page, _ = tx.events.page(service.tenant, job_id, 0, 1000)
-    reasons = [event.data["reason"] for event in page if event.type == "job.requeued"]
-    assert reasons == ["out_of_space"]
-
-
 def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     service: Service, tiny: dict[str, Any], latents: Latents
 ) -> None:
