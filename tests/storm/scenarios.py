@@ -15,8 +15,7 @@ from typing import TypeVar
 import httpx
 import psutil
 
-from app.domain.ids import new_id
-from app.domain.jobs import JobState, NewJob
+from app.domain.jobs import JobState
 from app.reconcile import ROLE
 from app.store.blobs import LocalBlobs
 from benchmarks import storm_audit, storm_fence
@@ -25,7 +24,7 @@ from benchmarks.storm_blobs import Reader, dangling
 from benchmarks.storm_parts import Part
 from benchmarks.storm_work import embeddings
 from benchmarks.storm_world import World, world
-from models.embeddings.spec import Columns
+from tests.workers.conftest import Service
 
 T = TypeVar("T")
 
@@ -81,22 +80,9 @@ class Scene:
 
     def ingest(self) -> str:
         """Ask for a dataset of an upload, as the API would; return the job's id."""
-        there, dataset, job = self.world, new_id("ds"), new_id("job")
-        blob = LocalBlobs(there.settings.home / "blobs").put_bytes(there.tenant, CONTENT)
-        with there.store.write() as tx:
-            upload = tx.uploads.create(there.tenant, "rows.npz", blob.bytes, None, 1 << 20)
-            tx.uploads.complete(there.tenant, upload.id, blob.sha256, blob.bytes)
-            spec = {
-                "kind": "ingest",
-                "dataset": dataset,
-                "uploads": [upload.id],
-                "modality": "embedding",
-                "format": "npz",
-                "columns": Columns().model_dump(),
-            }
-            tx.jobs.create(NewJob(there.tenant, "ingest", spec, seed=0), id=job)
-            tx.datasets.create(there.tenant, "rows", "embedding", "npz", job, dataset)
-        return job
+        there = self.world
+        blobs = LocalBlobs(there.settings.home / "blobs")
+        return Service(there.store, there.settings, blobs, there.tenant).dataset(CONTENT)[1]
 
     def claims(self) -> list[str]:
         """Return who has claimed tasks, in order."""
