@@ -31,7 +31,7 @@ from app.domain.jobs import PIPELINES
 from app.domain.tasks import TaskState
 from app.settings import Settings
 from app.store.blobs import open_blobs
-from benchmarks.endings_worker import Hand, HeldWorker, problems_of, until
+from benchmarks.endings_worker import PATIENCE_SECONDS, Hand, HeldWorker, problems_of, until
 from benchmarks.endings_world import DESCRIBED_STAGES, World, make_world, models, stages
 from benchmarks.face import Face
 from benchmarks.load_queue import Times
@@ -42,7 +42,6 @@ LIMITS = {CANCEL: 10.0, DRAIN: 25.0}
 TRIES = 100
 QUICK_KINDS = ["ingest", "sample"]
 TERMINAL = {"succeeded", "partially_succeeded", "failed", "canceled", "expired"}
-_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Endings:
         began = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         self._resume(worker)
-        worker.end()
+        worker.process.wait(PATIENCE_SECONDS)
         seconds = time.monotonic() - began
         if worker.process.returncode != 0:
             self.wrong.append(f"a drained worker ended with status {worker.process.returncode}")

@@ -1,13 +1,10 @@
 """Who works on the jobs whose endings are measured: a real worker that can be held, and this process."""
 
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +18,7 @@ from app.settings import Settings
 from app.store.blobs import BlobStore
 from app.store.database import Store
 from app.store.tables import tasks
+from benchmarks import processes
 from models.errors import InputProblem
 from workers.pipelines.registry import entry_point
 from workers.shelf import Shelf
@@ -57,11 +55,7 @@ class HeldWorker:
 
     @property
     def child(self) -> psutil.Process | None:
-        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
-            for process in psutil.Process(self.process.pid).children():
-                if "workers.child" in process.cmdline():
-                    return process
-        return None
+        return processes.warm_child(self.process.pid)
 
     def warm_child(self) -> psutil.Process:
         """Return its child, once that has loaded what it loads at its start."""
@@ -79,30 +73,13 @@ class HeldWorker:
         return until(idle, "a worker's child that is warm")
 
     def hold(self) -> None:
-        """Stop it between two transactions: inside one it would hold SQLite's one lock."""
-        while True:
-            self.process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
-            with closing(sqlite3.connect(self._database, timeout=0)) as connection:
-                connection.isolation_level = None
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError:
-                    self.process.send_signal(signal.SIGCONT)
-                else:
-                    connection.execute("ROLLBACK")
-                    return
-            time.sleep(_LOOK_SECONDS)
+        """Stop it between two transactions."""
+        processes.between_transactions(
+            self._database, lambda: processes.stop(self.process.pid), self.go
+        )
 
     def go(self) -> None:
         self.process.send_signal(signal.SIGCONT)
-
-    def end(self) -> float:
-        """SIGTERM; return the seconds until the process has ended."""
-        began = time.monotonic()
-        self.process.terminate()
-        self.process.wait(PATIENCE_SECONDS)
-        return time.monotonic() - began
 
     def kill(self) -> None:
         self.process.kill()

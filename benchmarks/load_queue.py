@@ -17,7 +17,7 @@ from app.store.database import Store
 from app.store.tables import events, jobs, tasks
 from benchmarks.load_stack import Front, Tenant
 
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE = 5000
 
 
 @dataclass

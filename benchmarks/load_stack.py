@@ -1,9 +1,5 @@
 """What the load benchmark stands on: databases, a Redis, an API process, a tenant with a dataset."""
 
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +16,8 @@ from app.domain.tasks import Effects
 from app.redis_server import running_redis
 from app.store.database import Store
 from app.supervisor import Supervisor
+from benchmarks.processes import api_process, environment
 
-START_SECONDS, STOP_SECONDS = 90.0, 30.0
 ROWS_OF_A_CLASS = 30
 
 MANIFEST = {
@@ -75,47 +71,16 @@ def front(folder: Path, database_url: str, **settings: object) -> Iterator[Front
     supervisor = Supervisor()
     try:
         with running_redis(folder, supervisor, time.sleep) as redis_url:
-            environment = {k: v for k, v in os.environ.items() if not k.startswith("CULTIVAR_")}
-            environment |= {
-                "CULTIVAR_HOME": str(folder / "home"),
-                "CULTIVAR_DATABASE_URL": database_url,
-                "CULTIVAR_REDIS_URL": redis_url,
-                "CULTIVAR_LOG_LEVEL": "WARNING",
-            } | {f"CULTIVAR_{name.upper()}": str(value) for name, value in settings.items()}
-            with _api(folder / "log", environment) as (port, pid):
+            given = {"home": folder / "home", "database_url": database_url, "redis_url": redis_url}
+            around = environment(given | {"log_level": "WARNING"} | settings)
+            with api_process(around, folder / "log") as (port, pid):
                 store = Store(database_url)
                 try:
-                    yield Front(port, pid, store, environment)
+                    yield Front(port, pid, store, around)
                 finally:
                     store.close()
     finally:
         supervisor.close()
-
-
-@contextmanager
-def _api(log: Path, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    command = [sys.executable, "-P", "-m", "app", "api", "--port", str(port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"The API did not start.\n{log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def make_tenant(store: Store, name: str) -> Tenant:

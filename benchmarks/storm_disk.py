@@ -3,7 +3,6 @@
 It needs Linux and the right to mount. Where that is missing, failpoints stand in for a full disk.
 """
 
-import contextlib
 import ctypes
 import os
 import sys
@@ -13,6 +12,7 @@ _CLONE_NEWNS = 0x00020000
 _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 32, 1 << 14, 1 << 18
 _MNT_DETACH = 2
 _LEFT_BYTES = 64 << 10
+_TRIES = 20
 
 
 class SmallDisk:
@@ -32,14 +32,17 @@ class SmallDisk:
         self._mount(b"none", Path("/"), None, _MS_REC | _MS_PRIVATE, None)
         self._mount(b"storm", folder, b"tmpfs", 0, self._options(size))
 
-    def fill(self) -> None:
-        """Leave next to nothing free, by making the disk as small as what it holds."""
-        with contextlib.suppress(
-            OSError
-        ):  # something was written meanwhile: it is full all the same
+    def fill(self) -> bool:
+        """Leave next to nothing free, by making the disk as small as what it holds; return whether it is."""
+        for _ in range(_TRIES):
             found = os.statvfs(self._folder)
             used = (found.f_blocks - found.f_bfree) * found.f_frsize
-            self._resize(used + _LEFT_BYTES)
+            try:
+                self._resize(used + _LEFT_BYTES)
+            except OSError:  # more was written meanwhile, and the size is what it was
+                continue
+            return True
+        return False
 
     def free(self) -> None:
         """Give the room back."""

@@ -29,6 +29,8 @@ _FAILPOINTS = (
 )
 """Taken by turns, so that a short storm meets each of them."""
 
+_CANCEL, _LOCK = "cancel", "write lock held"
+
 Act = Callable[[], bool]
 
 
@@ -38,7 +40,7 @@ class Faults:
     Used from one thread, which calls `tend` often.
 
     Attributes:
-        counts: faults by kind.
+        counts: faults by kind, those left out that failpoints brought about.
         shaken: spans in which the database or its disk was kept from everybody, as (from, to).
 
     Args:
@@ -60,7 +62,7 @@ class Faults:
         self._down: dict[str, float] = {}
         self._locks: list[threading.Thread] = []
         self._held_up: set[str] = set()
-        self._calm = False
+        self._calm = self._full = False
         self._armed = armed
         self._turns = {name: itertools.cycle(_FAILPOINTS) for name in ("api", "worker")}
         self.counts: Counter[str] = Counter()
@@ -102,7 +104,9 @@ class Faults:
         while True:
             (name,) = self._chance.choices(list(kinds), [weight for weight, _ in kinds.values()])
             if kinds[name][1]():
-                self.counts[name] += 1
+                # A cancel is no fault, and a lock is counted once it is held.
+                if name not in {_CANCEL, _LOCK}:
+                    self.counts[name] += 1
                 return name
 
     def calm(self) -> None:
@@ -131,20 +135,21 @@ class Faults:
             "API killed": (5, lambda: self._kill(parts["api"])),
             "reconciler killed": (5, lambda: self._kill(parts["reconciler"])),
             "Redis killed": (6, lambda: self._kill(parts["redis"])),
-            "Redis away": (4, self._take_redis_away),
+            "Redis away": (4, lambda: self._kill(parts["redis"], self._chance.uniform(2, 6))),
             "Redis flushed": (14, self._flush),
             "Redis stopped": (3, lambda: self._pause(parts["redis"], 1.0, 4.0)),
-            "worker stopped": (8, self._pause_worker),
+            "worker stopped": (8, lambda: self._pause_a_worker() is not None),
             "worker stopped, job canceled": (3, self._pause_and_cancel),
             "child stopped": (8, self._pause_child),
             "API stopped": (4, lambda: self._pause(parts["api"], 0.5, 4.0)),
-            "write lock held": (6, self._hold_lock),
-            "cancel": (14, self._cancel),
+            _LOCK: (6, self._hold_lock),
+            _CANCEL: (14, self._cancel),
         }
         if self._disk is not None:
             kinds["disk full"] = (6, self._fill_disk)
-        if make_url(self._world.settings.database).get_backend_name() == "postgresql":
-            kinds["connections cut"] = (5, self._cut)
+        database = self._world.settings.database
+        if make_url(database).get_backend_name() == "postgresql":
+            kinds["connections cut"] = (5, lambda: storm_locks.cut_connections(database))
         return kinds
 
     def _kill(self, part: Part | None, down: float | None = None) -> bool:
@@ -161,13 +166,12 @@ class Faults:
         child = part.child() if part is not None else None
         if part is None or child is None:
             return False
-        with contextlib.suppress(psutil.NoSuchProcess):
+        try:
             child.kill()
-            part.lives[-1].childs.append(time.time())
+        except psutil.NoSuchProcess:
+            return False
+        part.lives[-1].childs.append(time.time())
         return True
-
-    def _take_redis_away(self) -> bool:
-        return self._kill(self._world.parts["redis"], self._chance.uniform(2.0, 6.0))
 
     def _flush(self) -> bool:
         try:
@@ -183,9 +187,6 @@ class Faults:
         if part.alive():
             self._later(self._chance.uniform(least, most), part.resume)
         return True
-
-    def _pause_worker(self) -> bool:
-        return self._pause_a_worker() is not None
 
     def _pause_and_cancel(self) -> bool:
         """What a stopped worker holds is canceled, and ended before it comes back."""
@@ -228,10 +229,12 @@ class Faults:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.resume()
 
-        with contextlib.suppress(psutil.NoSuchProcess):
+        try:
             child.suspend()
-            self._held_up.add(part.name)
-            self._later(self._chance.uniform(1.2, 2.0) * self._lease, resume)
+        except psutil.NoSuchProcess:
+            return False
+        self._held_up.add(part.name)
+        self._later(self._chance.uniform(1.2, 2.0) * self._lease, resume)
         return True
 
     def _free_workers(self) -> list[Part]:
@@ -253,22 +256,22 @@ class Faults:
         span = storm_locks.hold(self._world.settings.database, seconds)
         if span is not None:
             self.shaken.append(span)
+            self.counts[_LOCK] += 1
 
     def _fill_disk(self) -> bool:
         disk = self._disk
         assert disk is not None
         began = time.time()
-        disk.fill()
+        if self._full or not disk.fill():
+            return False
+        self._full = True
 
         def free() -> None:
             disk.free()
+            self._full = False
             self.shaken.append((began, time.time()))
 
         self._later(self._chance.uniform(0.5, 3.0), free)
-        return True
-
-    def _cut(self) -> bool:
-        storm_locks.cut_connections(self._world.settings.database)
         return True
 
     def _cancel(self) -> bool:

@@ -20,7 +20,8 @@ def hold(database: str, seconds: float) -> Span | None:
         assert url.database is not None
         return _hold_sqlite(url.database, seconds)
     with (
-        psycopg.connect(_plain(database)) as connection,
+        # Under the storm's own name: what cuts connections leaves this one alone.
+        psycopg.connect(_plain(database), application_name="storm") as connection,
         contextlib.suppress(psycopg.errors.LockNotAvailable),
     ):
         connection.execute(f"SET lock_timeout = '{_PATIENCE_SECONDS}s'")
@@ -48,14 +49,15 @@ def _waited(seconds: float) -> Span:
     return began, time.time()
 
 
-def cut_connections(database: str) -> None:
-    """End half of a PostgreSQL's connections, by chance, in whatever they are doing."""
+def cut_connections(database: str) -> bool:
+    """End half of a PostgreSQL's connections, by chance, in whatever they are doing; return whether there was one."""
     with psycopg.connect(_plain(database), autocommit=True) as connection:
-        connection.execute(
+        cut = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
             " AND application_name <> 'storm'"
         )
+        return cut.rowcount > 0
 
 
 def _plain(database: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from app.store.failpoints import VARIABLE
+from benchmarks import processes
 from benchmarks.storm_launch import LAUNCH
 
 FAILPOINT_STATUS = 137
@@ -116,10 +117,7 @@ class Part:
 
     def pause(self) -> None:
         """SIGSTOP; returns once no thread of it runs any more."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        # WNOWAIT: only looked at, so that the status stays there for `poll`.
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        processes.stop(self.pid)
         self._paused_at = time.time()
 
     def resume(self) -> None:
@@ -133,13 +131,7 @@ class Part:
 
     def child(self) -> psutil.Process | None:
         """Return a worker's warm child, if there is one now."""
-        try:
-            for process in psutil.Process(self.pid).children():
-                if "workers.child" in process.cmdline():
-                    return process
-        except psutil.NoSuchProcess:
-            pass
-        return None
+        return processes.warm_child(self.pid)
 
     def _sweep(self) -> None:
         """Kill what a dead process has left in its group, as the supervisor of the service does.

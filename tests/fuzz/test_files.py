@@ -115,7 +115,7 @@ def test_a_decoder_that_does_anything_else_is_caught(
     seed = Seed("raw", b"honest bytes")
     bad = child.mutant(seed, "odd", 1, 1)
     monkeypatch.setitem(READERS, "raw", read)
-    monkeypatch.setattr(child, "HANG_SECONDS", 3.0 if act is hang else 60.0)
+    monkeypatch.setattr(child, "HANG_SECONDS", 1.0 if act is hang else 60.0)
     monkeypatch.setattr(child, "CALL_SECONDS", 0.2)
     report = attack("odd", seed, number=1, first=0, count=3, keep=tmp_path / "kept")
     assert {fault.number for fault in report.faults} == {1}, report.faults

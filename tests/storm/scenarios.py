@@ -6,7 +6,6 @@ Real processes with a lease of one second. A scene that does not come about as s
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from typing import TypeVar
 import httpx
 import psutil
 
-from app.domain.ids import new_id
-from app.domain.jobs import JobState, NewJob
+from app.domain.jobs import JobState
 from app.reconcile import ROLE
 from app.store.blobs import LocalBlobs
 from benchmarks import storm_audit, storm_fence
+from benchmarks.processes import between_transactions
 from benchmarks.storm_blobs import Reader, dangling
 from benchmarks.storm_parts import Part
 from benchmarks.storm_work import embeddings
 from benchmarks.storm_world import World, world
-from models.embeddings.spec import Columns
+from tests.workers.conftest import Service
 
 T = TypeVar("T")
 
@@ -81,22 +80,9 @@ class Scene:
 
     def ingest(self) -> str:
         """Ask for a dataset of an upload, as the API would; return the job's id."""
-        there, dataset, job = self.world, new_id("ds"), new_id("job")
-        blob = LocalBlobs(there.settings.home / "blobs").put_bytes(there.tenant, CONTENT)
-        with there.store.write() as tx:
-            upload = tx.uploads.create(there.tenant, "rows.npz", blob.bytes, None, 1 << 20)
-            tx.uploads.complete(there.tenant, upload.id, blob.sha256, blob.bytes)
-            spec = {
-                "kind": "ingest",
-                "dataset": dataset,
-                "uploads": [upload.id],
-                "modality": "embedding",
-                "format": "npz",
-                "columns": Columns().model_dump(),
-            }
-            tx.jobs.create(NewJob(there.tenant, "ingest", spec, seed=0), id=job)
-            tx.datasets.create(there.tenant, "rows", "embedding", "npz", job, dataset)
-        return job
+        there = self.world
+        blobs = LocalBlobs(there.settings.home / "blobs")
+        return Service(there.store, there.settings, blobs, there.tenant).dataset(CONTENT)[1]
 
     def claims(self) -> list[str]:
         """Return who has claimed tasks, in order."""
@@ -107,20 +93,9 @@ class Scene:
         return list(storm_fence.trespasses(storm_audit.by_task(self.world.store)))
 
     def pause(self, part: Part) -> None:
-        """SIGSTOP between two transactions: in one it would hold SQLite's lock, and everybody up."""
+        """SIGSTOP between two transactions."""
         path = self.world.settings.home / "cultivar.db"
-        while True:
-            part.pause()
-            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-            with contextlib.closing(connection):
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError:
-                    part.resume()
-                else:
-                    connection.execute("ROLLBACK")
-                    return
-            time.sleep(0.02)
+        between_transactions(path, part.pause, part.resume)
 
     def until(self, look: Callable[[], T]) -> T:
         """Return what is seen once it is something; raise where it never is."""

@@ -1,105 +1,175 @@
-"""The checks of a storm, each with a history that breaks one promise."""
+"""What must hold after a storm, each check with records that break one promise."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
-from app.domain.tasks import TaskState
-from benchmarks.storm_audit import Change
-from benchmarks.storm_fence import recoveries, silent, trespasses
-from benchmarks.storm_parts import Life
+from app.domain.jobs import JobState
+from benchmarks import storm_work
+from benchmarks.storm_checks import Verdict, check
+from benchmarks.storm_load import Sent
+from benchmarks.storm_records import Records
 
-LEASE = 4.0
-CLAIM = Change(
-    at=100.0,
-    writer="worker-0#0",
-    task_id="task_1",
-    job_id="job_1",
-    stage="train",
-    old=TaskState.QUEUED,
-    new=TaskState.RUNNING,
-    attempt=1,
-    renewed=True,
-    charged=False,
-)
-RENEWAL = replace(CLAIM, at=101.0, old=TaskState.RUNNING)
-END = replace(RENEWAL, at=102.0, new=TaskState.SUCCEEDED)
-EXPIRY = replace(RENEWAL, at=104.5, writer="api#0", renewed=False, charged=True)
-PUT_BACK = replace(EXPIRY, new=TaskState.QUEUED, charged=False)
-SECOND = replace(CLAIM, at=105.0, writer="worker-1#0", attempt=2)
+JOB, KEY = "job_1", "storm-0-0-1"
+S = JobState
 
 
-def lives(**deaths: float) -> list[Life]:
-    names = ("worker-0#0", "worker-1#0", "api#0")
-    return [
-        Life(name, 90.0, deaths.get(name.partition("#")[0].replace("-", "_"))) for name in names
-    ]
+def made(*jobs: str) -> Records:
+    """Return the records of classifier jobs that have succeeded, as an honest service leaves them."""
+    found = Records(**{field.name: defaultdict(list) for field in fields(Records)})
+    for job in jobs:
+        found.jobs[job] = {"state": S.SUCCEEDED, "error": None, "counts": {}}
+        found.tasks[job] = [{"stage": "train", "state": "succeeded"}]
+        found.events[job] = [
+            {"type": f"job.{state}"} for state in (S.QUEUED, S.RUNNING, S.SUCCEEDED)
+        ]
+        found.artifacts[job] = [{"name": name, "sha256": name} for name in storm_work.HEAD]
+        found.classifiers[job] = [{"id": "clf_1"}]
+        found.labels[KEY] = [JOB]
+    return found
 
 
-def test_a_task_s_own_way_is_no_trespass() -> None:
-    assert not list(trespasses([[CLAIM, RENEWAL, END]]))
-    second_end = replace(END, at=106.0, writer="worker-1#0", attempt=2)
-    assert not list(trespasses([[CLAIM, EXPIRY, PUT_BACK, SECOND, second_end]]))
+def asked(*jobs: str) -> list[Sent]:
+    classifier = storm_work.classifier(random.Random(0), "ds_1")
+    return [Sent(KEY, classifier, [job]) for job in jobs]
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ([CLAIM, replace(RENEWAL, writer="worker-1#0")], "was renewed by worker-1#0"),
-        ([CLAIM, replace(END, writer="worker-1#0")], "was set to succeeded by worker-1#0"),
-        ([CLAIM, EXPIRY, PUT_BACK, SECOND, replace(END, attempt=2)], "held by worker-1#0"),
-        ([CLAIM, END, replace(END, old=TaskState.SUCCEEDED)], "after it was succeeded"),
-        ([CLAIM, replace(END, old=TaskState.QUEUED)], "went from queued to succeeded"),
-        ([CLAIM, PUT_BACK, replace(CLAIM, at=106.0)], "claimed again as attempt 1"),
-    ],
-)
-def test_a_write_by_who_does_not_hold_the_task_is_told(changes: list[Change], told: str) -> None:
-    (found,) = trespasses([changes])
-    assert told in found
+def told(verdict: Verdict) -> dict[str, list[str]]:
+    return {field.name: getattr(verdict, field.name) for field in fields(Verdict)}
 
 
-def test_a_worker_that_lives_and_does_not_renew_is_told() -> None:
-    history = [[CLAIM, EXPIRY, PUT_BACK]]
-    (found,) = silent(history, lives(), [], LEASE)
-    assert "worker-0#0 lived and renewed nothing" in found
-    assert not list(silent([[CLAIM, RENEWAL, EXPIRY, PUT_BACK]], lives(), [], LEASE))
+NONE = told(Verdict())
 
 
-def test_who_was_dead_or_paused_or_kept_from_writing_is_excused() -> None:
-    history = [[CLAIM, EXPIRY, PUT_BACK]]
-    assert not list(silent(history, lives(worker_0=100.5), [], LEASE))
-    assert not list(silent(history, lives(), [(101.0, 103.0)], LEASE))
-    paused = lives()
-    paused[0].pauses.append((101.0, 106.0))
-    assert not list(silent(history, paused, [], LEASE))
+def test_a_job_that_kept_every_promise_is_no_fault() -> None:
+    assert told(check(made(JOB), asked(JOB))) == NONE
+    # Nor is one that nobody was told of, or one that a client was told of twice.
+    assert told(check(made(JOB), [Sent(KEY, asked(JOB)[0].asked)])) == NONE
+    assert told(check(made(JOB), [Sent(KEY, asked(JOB)[0].asked, [JOB, JOB])])) == NONE
 
 
-def test_a_lock_that_others_got_in_between_excuses_nobody() -> None:
-    others = [
-        replace(RENEWAL, task_id="task_2", writer="worker-1#0", at=100.5 + number)
-        for number in range(4)
-    ]
-    history = [[CLAIM, EXPIRY, PUT_BACK], others]
-    assert list(silent(history, lives(), [(101.0, 101.2)], LEASE))
+def forget(records: Records) -> None:
+    del records.jobs[JOB]
 
 
-def test_recovery_counts_from_the_death_to_the_next_claim() -> None:
-    history = [CLAIM, EXPIRY, PUT_BACK, SECOND]
-    recovery = recoveries([history], lives(worker_0=101.5), [], LEASE)
-    assert (recovery.put_back, recovery.seconds) == ((3.0,), (3.5,))
-    assert recovery.kept
-    late = [*history[:3], replace(SECOND, at=111.0)]
-    assert not recoveries([late], lives(worker_0=101.5), [], LEASE).kept
-    # A death that met no task, or one whose job was canceled meanwhile, has nothing to recover.
-    assert recoveries([history], lives(worker_0=99.0), [], LEASE).seconds == ()
-    canceled = replace(END, new=TaskState.CANCELED)
-    assert recoveries([[CLAIM, canceled]], lives(worker_0=101.5), [], LEASE).seconds == ()
+def make_another(records: Records) -> None:
+    records.jobs["job_2"] = records.jobs[JOB]
+    records.events["job_2"] = records.events[JOB]
 
 
-def test_recovery_does_not_count_what_nobody_could_have_written_in() -> None:
-    history = [CLAIM, EXPIRY, PUT_BACK, SECOND]
-    shaken = [(101.0, 102.0), (101.75, 102.5), (104.75, 110.0)]
-    recovery = recoveries([history], lives(worker_0=101.5), shaken, LEASE)
-    assert (recovery.put_back, recovery.seconds) == ((2.0,), (2.25,))
+def set_state(state: JobState, **fields: Any) -> Callable[[Records], None]:
+    def act(records: Records) -> None:
+        records.jobs[JOB] = {**records.jobs[JOB], "state": state, **fields}
+        records.events[JOB][-1] = {"type": f"job.{state}"}
+
+    return act
+
+
+def fail_with(code: str) -> Callable[[Records], None]:
+    return set_state(S.FAILED, error={"code": code, "detail": "why"})
+
+
+def tell(*events: str) -> Callable[[Records], None]:
+    return lambda records: records.events[JOB].extend({"type": one} for one in events)
+
+
+def hide(records: Records) -> None:
+    """Let the job that failed show nothing."""
+    records.artifacts.clear()
+    records.classifiers.clear()
+
+
+def both(*acts: Callable[[Records], object]) -> Callable[[Records], None]:
+    def act(records: Records) -> None:
+        for one in acts:
+            one(records)
+
+    return act
+
+
+BROKEN: dict[str, tuple[Callable[[Records], object], str]] = {
+    "forgotten": (forget, "lost: .*, and its job is not there"),
+    "another's": (
+        both(make_another, lambda r: r.labels.update({KEY: ["job_2"]})),
+        "lost: .* acknowledged as another job",
+    ),
+    "two of a key": (
+        both(make_another, lambda r: r.labels[KEY].append("job_2")),
+        "doubled: the key .* made 2 jobs",
+    ),
+    "unfinished": (
+        both(set_state(S.RUNNING), lambda r: r.events[JOB].pop()),
+        "lost: .* is running and stays so",
+    ),
+    "two ends": (tell("job.succeeded"), "doubled: .* ended 2 times"),
+    "two effects": (
+        lambda r: r.classifiers[JOB].append({"id": "clf_2"}),
+        "doubled: .* made more than one classifier",
+    ),
+    "a file twice": (
+        lambda r: r.artifacts[JOB].append({"name": "card.md", "sha256": "x"}),
+        "doubled: .* has card.md 2 times",
+    ),
+    "after the end": (tell("job.checkpoint"), "wrong: .* came after its end"),
+    "a leap": (
+        lambda r: r.events[JOB][1].update(type="job.canceling"),
+        "wrong: .* went from canceling to succeeded",
+    ),
+    "untold": (lambda r: r.events[JOB].pop(), "wrong: .*, and its events end in running"),
+    "no file": (lambda r: r.artifacts[JOB].pop(), "corrupt: .* has the artifacts"),
+    "no effect": (lambda r: r.classifiers.clear(), "corrupt: .* made 0 classifiers"),
+    "another effect": (
+        lambda r: r.generators.update({JOB: [{"id": "gen_1", "files": {}}]}),
+        "corrupt: .* made 1 generators",
+    ),
+    "rows too many": (
+        lambda r: r.jobs[JOB]["counts"].update(generated=3),
+        "corrupt: .* says that it drew 3 rows",
+    ),
+    "a task left": (
+        lambda r: r.tasks[JOB][0].update(state="running"),
+        "corrupt: .* its task train is running",
+    ),
+    "unexplained": (both(fail_with("internal_error"), hide), "wrong: .* ended as internal_error"),
+    "shown in spite": (fail_with("crash_loop"), "corrupt: .* did not succeed, and has artifacts"),
+    "canceled by nobody": (both(set_state(S.CANCELED), hide), "wrong: .* ended as canceled"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_promise_is_told(name: str) -> None:
+    act, sentence = BROKEN[name]
+    records = made(JOB)
+    act(records)
+    found = told(check(records, asked(JOB)))
+    sentences = "\n".join(f"{kind}: {one}" for kind, some in found.items() for one in some)
+    assert re.search(sentence, sentences), sentences
+
+
+def test_equal_jobs_with_unequal_bytes_are_told() -> None:
+    records = made(JOB, "job_2")
+    records.labels["other"] = ["job_2"]
+    first, second = asked(JOB, "job_2")
+    second.key = "other"
+    assert told(check(records, [first, second])) == NONE
+    files = {one["name"]: one for one in records.artifacts["job_2"]}
+    files["card.md"]["sha256"] = "x"  # it tells of its job: no two are the same
+    assert told(check(records, [first, second])) == NONE
+    files["classifier.safetensors"]["sha256"] = "x"
+    (sentence,) = check(records, [first, second]).corrupt
+    assert "classifier.safetensors of job_2 differs" in sentence
+
+
+def test_an_end_that_was_asked_for_is_no_fault() -> None:
+    for act, canceled in ((fail_with("crash_loop"), False), (set_state(S.CANCELED), True)):
+        records, (sent,) = made(JOB), asked(JOB)
+        both(act, hide)(records)
+        sent.canceled = canceled
+        assert told(check(records, [sent])) == NONE

@@ -29,12 +29,12 @@ def test_a_minute_of_storm_loses_doubles_and_corrupts_nothing(tmp_path: Path) ->
     counts = {name: storm[name] for name in ("lost", "doubled", "corrupt", "wrong")}
     assert counts == dict.fromkeys(counts, 0), told
     assert storm["faults"] >= FAULTS, told
-    assert {"worker killed", "child killed", "Redis flushed", "cancel"} <= set(
-        storm["faults_by_kind"]
-    )
+    assert {"worker killed", "child killed", "Redis flushed"} <= set(storm["faults_by_kind"])
+    assert storm["cancels"] > 0, told
     assert storm["jobs"] >= 25, told
-    assert storm["deaths_that_met_a_task"] > 0, told
+    recovery = [storm["recovery_of_workers"], storm["recovery_of_children"]]
+    assert sum(one["n"] for one in recovery) > 0, told
     # Of so few deaths the 99th percentile is the worst one, which a busy machine can make of any:
     # it is held to its limit where there are hundreds of them (make storm).
-    assert storm["recovery_p50_s"] <= storm["recovery_limit_s"], told
+    assert all(one["p50_s"] <= storm["recovery_limit_s"] for one in recovery), told
     assert list(tmp_path.iterdir()) == [], "something was left behind"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import httpx
 from app.embedded import serve_api
 from app.settings import Settings
 from app.store.failpoints import VARIABLE
+from benchmarks.processes import free_port
 from tests.sweep.injection import let_others_trace_me
 from tests.sweep.publishing import forking
 
@@ -29,7 +29,7 @@ class Api:
     """
 
     def __init__(self, settings: Settings, key: str, failpoint: str | None = None) -> None:
-        self._settings = settings.model_copy(update={"port": _free_port()})
+        self._settings = settings.model_copy(update={"port": free_port()})
         self.process: BaseProcess = forking.Process(target=_serve, args=(self._settings, failpoint))
         self.process.start()
         self.http = httpx.Client(
@@ -85,9 +85,3 @@ def _serve(settings: Settings, failpoint: str | None) -> None:
     if failpoint is not None:
         os.environ[VARIABLE] = failpoint
     serve_api(settings)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

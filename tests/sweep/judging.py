@@ -14,7 +14,7 @@ from app.domain.records import UploadState
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from app.store.tables import blobs as register
-from app.store.tables import uploads
+from benchmarks.storm_blobs import dangling
 
 
 def faults_of(url: str, folder: Path, tenant: str, acknowledged: Iterable[str]) -> list[str]:
@@ -30,7 +30,8 @@ def faults_of(url: str, folder: Path, tenant: str, acknowledged: Iterable[str]) 
     try:
         return [
             *(f"{name} has not the content of its name" for name in _partial(folder)),
-            *_dangling(store, blobs),
+            *dangling(store, blobs),
+            *_counted_in_vain(store, blobs),
             *_lost(store, blobs, tenant, acknowledged),
             *_corrupt(url),
         ]
@@ -45,14 +46,13 @@ def _partial(folder: Path) -> list[str]:
     ]
 
 
-def _dangling(store: Store, blobs: LocalBlobs) -> list[str]:
-    """Return the rows that name what is not there, or not whole."""
+def _counted_in_vain(store: Store, blobs: LocalBlobs) -> list[str]:
+    """Return the blobs that the register counts and that are not there, or not whole."""
     with store.read() as tx:
-        named = {
-            *((row["tenant_id"], row["blob"]) for row in tx.rows(select(uploads)) if row["blob"]),
-            *((row["tenant_id"], row["sha256"]) for row in tx.rows(select(register))),
-        }
-    return [f"a row names {sha256}" for owner, sha256 in named if not blobs.verify(owner, sha256)]
+        counted = [(row["tenant_id"], row["sha256"]) for row in tx.rows(select(register))]
+    return [
+        f"the register counts {name}" for owner, name in counted if not blobs.verify(owner, name)
+    ]
 
 
 def _lost(store: Store, blobs: LocalBlobs, tenant: str, acknowledged: Iterable[str]) -> list[str]:

@@ -138,7 +138,7 @@ def test_bytes_are_synced_then_named_then_the_name_is_synced_then_the_row_is_com
 ) -> None:
     """Without strace `test_blobs` says the same of the calls that Python makes."""
     if not by_strace:
-        return
+        pytest.skip("only strace sees the calls of another process")
     here = place()
     steps = [step for call in seen(here, tmp_path / "calm") if (step := step_of(call))]
     order = [step for step, _ in itertools.groupby(steps)]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from benchmarks.processes import warm_child
 from models.embeddings.spec import Columns
 from models.raw.spec import RawColumns
 from tests.conftest import at_home
@@ -52,11 +52,7 @@ class Worker:
     @property
     def child(self) -> psutil.Process | None:
         """Its warm child, if there is one now."""
-        with suppress(psutil.NoSuchProcess):  # one that dies while it is looked at
-            for process in psutil.Process(self.process.pid).children():
-                if "workers.child" in process.cmdline():
-                    return process
-        return None
+        return warm_child(self.process.pid)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -179,7 +175,8 @@ class Service:
         self.store.close()
 
 
-def _opened(settings: Settings) -> Service:
+def opened(settings: Settings) -> Service:
+    """Return a service with no worker yet; whoever opens it closes it."""
     store = Store(settings.database)
     store.migrate()
     with store.write() as tx:
@@ -193,7 +190,7 @@ def start(redis_url: str) -> Iterator[Callable[[Settings], Service]]:
     services: list[Service] = []
 
     def make(settings: Settings) -> Service:
-        services.append(_opened(settings))
+        services.append(opened(settings))
         return services[-1]
 
     yield make
@@ -210,7 +207,7 @@ def service(start: Callable[[Settings], Service], settings: Settings) -> Service
 @pytest.fixture(scope="module")
 def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite with a worker, for all tests of a module: torch is loaded once for them."""
-    service = _opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
     service.worker()
     yield service
     service.close()
@@ -219,7 +216,7 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iter
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite without a worker, for all tests of a module."""
-    service = _opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
     yield service
     service.close()
 

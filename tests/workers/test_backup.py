@@ -1,4 +1,4 @@
-"""A job that ran when a backup was made is finished by a real worker elsewhere."""
+"""A job that ran when a backup was made is finished by a worker elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from app.domain.records import DatasetState
 from app.store.blobs import open_blobs
 from app.store.database import Store
 from tests.workers.conftest import Service
+from tests.workers.here import Here
 
 
 def test_what_ran_here_at_the_time_is_finished_there(
@@ -31,8 +32,8 @@ def test_what_ran_here_at_the_time_is_finished_there(
     assert not restore_backup(backup, store, blobs, print).faults
     moved = Service(store, there, blobs, service.tenant)
     try:
-        moved.worker()
-        assert moved.wait(job).state is JobState.SUCCEEDED
+        Here(moved, tmp_path / "here").work()
+        assert moved.get(job).state is JobState.SUCCEEDED
         with store.read() as tx:
             assert tx.datasets.get(service.tenant, dataset).state is DatasetState.READY
         assert not check_service(store, blobs, print).faults

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import random
 import resource
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import make_url
 
 from app.domain.jobs import TERMINAL, JobState
 from app.queue import REFUSED_KEY
+from benchmarks.processes import between_transactions, stop
 from tests.workers.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -54,29 +50,6 @@ def train_progress(service: Service, job_id: str) -> float:
 
 def living_child(service: Service, worker: Worker) -> Any:
     return service.until(lambda: worker.child, lambda child: child is not None, PATIENCE_SECONDS)
-
-
-def pause_between_transactions(service: Service, worker: Worker) -> None:
-    """SIGSTOP; one that hits inside a transaction would hold SQLite's one lock, and everybody up.
-
-    The look for the lock does not wait as the store would: the stopped worker's child trains on, and
-    would be at its end before the next try.
-    """
-    database = make_url(service.settings.database).database
-    assert database is not None
-    while True:
-        worker.process.send_signal(signal.SIGSTOP)
-        # Until every thread has stopped, one may still begin a transaction.
-        os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
-        with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                worker.process.send_signal(signal.SIGCONT)
-            else:
-                connection.execute("ROLLBACK")
-                return
-        time.sleep(0.05)
 
 
 def test_training_that_is_killed_twice_gives_the_same_bytes(
@@ -218,7 +191,11 @@ def test_a_paused_worker_comes_back_too_late_and_is_refused(
     paused = service.worker()
     job_id = submit(service, long, latents())
     await_checkpoints(service, job_id, 2)
-    pause_between_transactions(service, paused)
+    between_transactions(
+        service.settings.home / "cultivar.db",
+        lambda: stop(paused.process.pid),
+        lambda: paused.process.send_signal(signal.SIGCONT),
+    )
     second = service.worker()
     service.until(lambda: service.events(job_id), lambda e: "job.requeued" in e, PATIENCE_SECONDS)
     # Whatever the pause hit, the second worker has the same task now.
@@ -228,19 +205,6 @@ def test_a_paused_worker_comes_back_too_late_and_is_refused(
     assert job.state is JobState.SUCCEEDED, job.error
     assert service.events(job_id).count("job.succeeded") == 1
     service.until(paused.log.read_text, lambda log: "LEASE_LOST" in log, PATIENCE_SECONDS)
-
-
-def test_a_full_disk_delays_a_job_and_charges_no_crash(
-    service: Service, tiny: dict[str, Any], latents: Latents, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CULTIVAR_FAILPOINT", "blob.before_rename:5:enospc")
-    service.worker(max_crashes=1)
-    job_id = submit(service, tiny, latents())
-    assert service.wait(job_id).state is JobState.SUCCEEDED
-    with service.store.read() as tx:
-        page, _ = tx.events.page(service.tenant, job_id, 0, 1000)
-    reasons = [event.data["reason"] for event in page if event.type == "job.requeued"]
-    assert reasons == ["out_of_space"]
 
 
 def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
@@ -290,39 +254,3 @@ def test_a_forged_message_is_refused_and_counted(service: Service, latents: Late
     _, ingest = service.dataset(latents())
     assert service.wait(ingest).state is JobState.SUCCEEDED
     assert client.keys("rq:job:*") == []
-
-
-@pytest.mark.timeout(150)
-def test_twenty_short_jobs_survive_random_kills_and_flushes(
-    service: Service, tiny: dict[str, Any], latents: Latents
-) -> None:
-    chance = random.Random(0)
-    dataset, ingest = service.dataset(latents())
-    worker = service.worker(max_crashes=1000)
-    assert service.wait(ingest).state is JobState.SUCCEEDED
-    spec = tiny | {"dataset": dataset, "objective": {"steps": 5}}
-    jobs = [
-        service.job(spec | {"plan": {"per_class": 1 + n}}, evaluate={"enabled": False})
-        for n in range(20)
-    ]
-    client = redis.Redis.from_url(service.settings.redis_url or "")
-    kills = 0
-    while any(service.get(job).state not in TERMINAL for job in jobs):
-        time.sleep(chance.uniform(1.0, 2.5) if kills < 8 else 0.2)
-        if kills < 8:
-            if kills in {2, 5}:
-                client.flushall()
-            child = worker.child
-            if kills % 2 and child is not None:
-                child.send_signal(signal.SIGKILL)
-            else:
-                worker.kill()
-                worker = service.worker(max_crashes=1000)
-            kills += 1
-    for n, job_id in enumerate(jobs):
-        job = service.get(job_id)
-        assert job.state is JobState.SUCCEEDED, job.error
-        assert service.events(job_id).count("job.succeeded") == 1
-        assert job.counts["generated"] == 3 * (1 + n)
-        assert len(service.artifacts(job_id)) == 4
-    assert kills >= 6  # both flushes came

@@ -208,4 +208,5 @@ def by_failpoints(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
             PATIENCE_SECONDS,
         )
         worker.kill()
-        sweep.tried.append(Tried(job, dataset, name, of_a_disk=False))
+        of_a_disk = name.endswith((":enospc", ":eio"))
+        sweep.tried.append(Tried(job, dataset, name, of_a_disk))

@@ -1,5 +1,6 @@
 """What a backup has, and what is restored from it."""
 
+import hashlib
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -82,14 +83,14 @@ def test_a_task_that_ran_is_claimed_at_once_and_no_crash_is_charged(
 
 
 def test_a_job_that_was_being_canceled_is_canceled(
-    house: House, elsewhere: House, tmp_path: Path
+    here: House, elsewhere: House, tmp_path: Path
 ) -> None:
-    tenant = house.tenant("t")
-    job = house.ingest(tenant)
-    house.claimed()
-    with house.store.write() as tx:
+    tenant = here.tenant("t")
+    job = here.ingest(tenant)
+    here.claimed()
+    with here.store.write() as tx:
         tx.jobs.request_cancel(tenant, job.id)
-    house.back_up(tmp_path / "backup")
+    here.back_up(tmp_path / "backup")
     elsewhere.restore(tmp_path / "backup")
     with elsewhere.store.read() as tx:
         found = tx.jobs.get(tenant, job.id)
@@ -98,25 +99,25 @@ def test_a_job_that_was_being_canceled_is_canceled(
 
 
 def test_a_task_that_was_delayed_is_claimed_at_once(
-    house: House, elsewhere: House, tmp_path: Path
+    here: House, elsewhere: House, tmp_path: Path
 ) -> None:
-    house.ingest(house.tenant("t"))
-    claim = house.claimed()
-    with house.store.write() as tx:
+    here.ingest(here.tenant("t"))
+    claim = here.claimed()
+    with here.store.write() as tx:
         tx.tasks.requeue(claim.lease, "no_space", delay=3600)
-    house.back_up(tmp_path / "backup")
+    here.back_up(tmp_path / "backup")
     elsewhere.restore(tmp_path / "backup")
     assert elsewhere.claim() is not None
 
 
 def test_of_an_upload_that_was_under_way_no_part_is_said_to_be_there(
-    house: House, elsewhere: House, tmp_path: Path
+    here: House, elsewhere: House, tmp_path: Path
 ) -> None:
-    tenant = house.tenant("t")
-    with house.store.write() as tx:
+    tenant = here.tenant("t")
+    with here.store.write() as tx:
         upload = tx.uploads.create(tenant, "file", 20, None, 10)
         tx.uploads.record_part(tenant, upload.id, 1, 10, "a" * 64)
-    house.back_up(tmp_path / "backup")
+    here.back_up(tmp_path / "backup")
     elsewhere.restore(tmp_path / "backup")
     with elsewhere.store.read() as tx:
         found = tx.uploads.get(tenant, upload.id)
@@ -236,7 +237,5 @@ def make_older(folder: Folder) -> None:
 
 
 def file_of(path: Path, rows: int) -> dict[str, Any]:
-    import hashlib
-
     data = path.read_bytes()
     return {"rows": rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

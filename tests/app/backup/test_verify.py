@@ -148,16 +148,16 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str, why:
 
 
 def test_a_service_that_has_something_is_not_restored_into(
-    house: House, elsewhere: House, tmp_path: Path
+    here: House, elsewhere: House, tmp_path: Path
 ) -> None:
-    tenant = house.live_in()
-    house.back_up(tmp_path / "backup")
-    before = house.rows()
-    with house.store.write() as tx:
+    tenant = here.live_in()
+    here.back_up(tmp_path / "backup")
+    before = here.rows()
+    with here.store.write() as tx:
         tx.workers.left("w")
     with pytest.raises(BackupError, match="not empty: there are"):
-        house.restore(tmp_path / "backup")
-    assert house.rows() == before
+        here.restore(tmp_path / "backup")
+    assert here.rows() == before
     with elsewhere.store.write() as tx:
         tx.workers.seen("w", ["cpu"], "host")
     with pytest.raises(BackupError, match="workers of cpu tasks are at work"):
