@@ -29,7 +29,7 @@ from models.embeddings.spec import Columns
 
 T = TypeVar("T")
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 1.5
 PATIENCE_SECONDS = 60.0
 TIMES = {
     "lease_seconds": LEASE_SECONDS,

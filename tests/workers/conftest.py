@@ -58,6 +58,17 @@ class Worker:
                     return process
         return None
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether its child has read torch: what a task waits for before it starts."""
+        child = self.child
+        if child is None:
+            return False
+        try:
+            return any("libtorch" in mapped.path for mapped in child.memory_maps())
+        except psutil.NoSuchProcess:
+            return False
+
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
