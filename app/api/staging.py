@@ -25,8 +25,9 @@ class Staging:
         self.root = folder / _FOLDER / tenant_id
 
     def ensure_space(self, wanted: int) -> None:
-        """Raise OutOfSpace where a file of this size cannot fit now."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Raise OutOfSpace where a file of this size cannot fit now, Unavailable where the disk fails."""
+        with disk_problems():
+            make_folder(self.root)
         if shutil.disk_usage(self.root).free < wanted:
             raise OutOfSpace(f"There is no room for {wanted} bytes.")
 

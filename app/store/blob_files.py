@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,7 +205,13 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        try:
+            sync(folder.parent)
+        except BaseException:
+            # Who finds it takes it for one that lasts. Not empty, somebody else has made it as well.
+            with suppress(OSError):
+                folder.rmdir()
+            raise
 
 
 def temporary_in(folder: Path) -> Path:

@@ -65,7 +65,8 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.staging = root / ".staging"
-        self.staging.mkdir(parents=True, exist_ok=True)
+        with disk_problems():
+            make_folder(self.staging)
 
     def put_file(self, tenant_id: str, path: Path, *, sha256: str | None = None) -> Blob:
         with disk_problems():

@@ -13,6 +13,7 @@ from tests.fuzz.service import PART_BYTES, Attacked, attacked
 DS = "ds_" + "0" * 32
 BODY = b'{"name": "x"}'
 LONGEST_ANSWER, ANOTHER_ANSWER = 10.0, 0.3
+PATIENCE_SECONDS = 60.0
 ENDLESS = 64 << 20
 
 
@@ -146,12 +147,19 @@ def test_a_part_that_breaks_off_is_not_kept(service: Attacked) -> None:
         with connected(service) as connection:
             promise = f"Content-Length: {PART_BYTES}"
             connection.sendall(head(service, f"PUT {path}/parts/1 HTTP/1.1", promise) + b"x" * 10)
-            time.sleep(0.2)
-        time.sleep(0.5)
+            await_staged(service, there=True)
+        await_staged(service, there=False)
         assert client.get(path).json()["parts"] == []
         refused = client.post(f"{path}/complete")
         assert (refused.status_code, refused.json()["code"]) == (409, "upload_incomplete")
-        assert not [one for one in Path(service.blobs.staging).rglob("*") if one.is_file()]
+
+
+def await_staged(service: Attacked, *, there: bool) -> None:
+    """Return when files are being received, or when none is."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while any(one.is_file() for one in Path(service.blobs.staging).rglob("*")) is not there:
+        assert time.monotonic() < until, "a part is not received" if there else "a part is kept"
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

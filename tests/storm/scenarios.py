@@ -28,7 +28,7 @@ from tests.workers.conftest import Service
 
 T = TypeVar("T")
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 1.5
 PATIENCE_SECONDS = 60.0
 TIMES = {
     "lease_seconds": LEASE_SECONDS,

@@ -21,6 +21,7 @@ from pathlib import Path
 SYNCS = ("fsync", "fdatasync")
 RENAMES = ("rename", "renameat", "renameat2")
 WRITES = ("write", "pwrite64", "writev")
+FOLDERS = ("mkdir", "mkdirat")
 SENDS = ("sendto",)
 """How a PostgreSQL's client speaks to its server."""
 
@@ -161,7 +162,7 @@ def read_trace(log: Path) -> list[Call]:
             key = (thread, name, counts[thread, name])
             lines[key] = begun["rest"]
             unfinished[thread] = key
-        elif resumed := _RESUMED.match(line):
+        elif (resumed := _RESUMED.match(line)) and resumed["thread"] in unfinished:
             lines[unfinished[resumed["thread"]]] += resumed["rest"]
     return [
         Call(int(thread), name, number, tuple(a or b for a, b in _TARGETS.findall(text)), text)
@@ -172,6 +173,27 @@ def read_trace(log: Path) -> list[Call]:
 def injected(log: Path) -> list[Call]:
     """Return the calls that were made to fail."""
     return [call for call in read_trace(log) if call.injected]
+
+
+def unconfirmed(calls: Sequence[Call]) -> list[str]:
+    """Return what is relied on though a sync of it has failed.
+
+    That is a file or folder that was synced again with nothing written to it in between, and one that is
+    still there and was not synced again. A folder is written to by what is made or renamed in it.
+    """
+    written_since: dict[str, bool] = {}
+    wrong = []
+    for call in calls:
+        if call.name in SYNCS:
+            target = call.targets[0]
+            if call.injected:
+                written_since[target] = False
+            elif not written_since.pop(target, True):
+                wrong.append(target)
+        else:
+            touched = {*call.targets, *(str(Path(target).parent) for target in call.targets)}
+            written_since |= dict.fromkeys(touched & written_since.keys(), True)
+    return wrong + [target for target in written_since if Path(target).exists()]
 
 
 def spread(calls: Sequence[Call], number: int) -> list[Call]:

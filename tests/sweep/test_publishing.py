@@ -12,13 +12,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from app.domain.problems import Problem
-from app.store.blob_files import Blob, disk_problems, key_of
+from app.domain.problems import Problem, Unavailable
+from app.store.blob_files import (
+    Blob,
+    disk_problems,
+    key_of,
+    sync,
+    temporary_in,
+    write_hashed,
+)
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from app.store.failpoints import failpoint
 from tests.sweep.injection import (
     FAULTS,
+    FOLDERS,
+    IO_ERROR,
     KILL,
     RENAMES,
     SENDS,
@@ -30,6 +39,7 @@ from tests.sweep.injection import (
     read_trace,
     spread,
     traced,
+    unconfirmed,
 )
 from tests.sweep.judging import faults_of
 from tests.sweep.publishing import FILES, Place, Publisher, Told
@@ -128,6 +138,50 @@ def by_failpoints(place: MakePlace, fault: Fault) -> None:
         if fault is not KILL:
             assert told.refused, name
             assert sorted(told.acknowledged) == list(range(FILES))
+
+
+def test_what_a_sync_did_not_confirm_is_not_told_and_is_written_anew_before_the_next_sync(
+    by_strace: bool, place: MakePlace, tmp_path: Path
+) -> None:
+    """Without strace `test_blobs` says the same of the calls that Python makes."""
+    if not by_strace:
+        return
+    calm = place()
+    syncs = [c for c in seen(calm, tmp_path / "calm") if c.name in SYNCS and c.inside(calm.home)]
+    first = syncs[: len(syncs) // FILES + 1]  # those of the first file, whose folders are new
+    for call in first:
+        publisher, log = Publisher(here := place()), tmp_path / "trace"
+        inject = f"{call.name}:when={call.number}:{IO_ERROR.strace}"
+        with traced([publisher.pid], log, (*CALLS, *FOLDERS), inject):
+            told = publisher.run()
+        assert len(injected(log)) == 1, call.text
+        assert told.refused == ["unavailable"], call.text
+        assert sorted(told.acknowledged) == list(range(FILES)), call.text
+        assert unconfirmed(read_trace(log)) == [], call.text
+        assert judged(here, told) == []
+
+
+class SyncedAgain(LocalBlobs):
+    """A mutant: a file whose sync has failed is synced once more, and taken."""
+
+    def put_bytes(self, tenant_id: str, data: bytes) -> Blob:
+        temporary = temporary_in(self.staging)
+        blob = write_hashed(temporary, iter([data]))
+        with suppress(Unavailable):
+            sync(temporary)
+        return self._adopt(tenant_id, temporary, blob, None)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_sync_that_is_asked_again_is_found_out(
+    by_strace: bool, place: MakePlace, tmp_path: Path
+) -> None:
+    if not by_strace:
+        return
+    publisher, log = Publisher(place(make_blobs=SyncedAgain)), tmp_path / "trace"
+    with traced([publisher.pid], log, (*CALLS, *FOLDERS), f"fsync:when=1:{IO_ERROR.strace}"):
+        publisher.run()
+    assert unconfirmed(read_trace(log)) != []
 
 
 ROW = {"sqlite": ["write the row", "sync the row"], "postgresql": ["ask the database"]}

@@ -54,6 +54,17 @@ class Worker:
         """Its warm child, if there is one now."""
         return warm_child(self.process.pid)
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether its child has read torch: what a task waits for before it starts."""
+        child = self.child
+        if child is None:
+            return False
+        try:
+            return any("libtorch" in mapped.path for mapped in child.memory_maps())
+        except psutil.NoSuchProcess:
+            return False
+
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -124,7 +124,7 @@ def reconciles(store: Store) -> bool:
 def test_a_job_whose_child_dies_each_time_ends_as_a_crash_loop_and_others_go_on(
     service: Service, tiny: dict[str, Any], latents: Callable[..., bytes]
 ) -> None:
-    worker = service.worker(max_crashes=3)
+    worker = service.worker(max_crashes=3, lease_seconds=60)  # children die, the worker does not
     dataset, ingest = service.dataset(latents())
     assert service.wait(ingest).state is JobState.SUCCEEDED
     spec = tiny | {"dataset": dataset}

@@ -9,12 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from app.domain.jobs import TERMINAL, JobState
-from app.queue import REFUSED_KEY
 from benchmarks.processes import between_transactions, stop
 from tests.workers.conftest import PATIENCE_SECONDS
 
@@ -22,6 +18,9 @@ if TYPE_CHECKING:
     from tests.workers.conftest import Service, Worker
 
 Latents = Callable[..., bytes]
+
+LONG = 60.0
+"""A lease that no delay of a busy machine outlasts, in seconds: where no worker dies or stands still."""
 
 
 @pytest.fixture
@@ -161,12 +160,15 @@ def test_a_child_that_hangs_fails_its_job_by_no_progress(
     service: Service, long: dict[str, Any], latents: Latents
 ) -> None:
     worker = service.worker(no_progress_seconds=8, cancel_grace_seconds=0.5)
+    service.until(
+        lambda: worker.is_warm, bool, PATIENCE_SECONDS
+    )  # waiting for imports is none either
     job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
     service.until(
         lambda: train_progress(service, job_id), lambda value: value > 0, PATIENCE_SECONDS
     )
     living_child(service, worker).send_signal(signal.SIGSTOP)
-    job = service.wait(job_id, 30)
+    job = service.wait(job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == "no_progress"
@@ -214,7 +216,7 @@ def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, hard))
     try:
-        service.worker()  # inherits the limit, as its children do
+        service.worker(lease_seconds=LONG)  # inherits the limit, as its children do
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
     huge = tiny | {"denoiser": {"width": 4096, "blocks": 24}}
@@ -225,32 +227,3 @@ def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     assert job.error["code"] == "gpu_out_of_memory"
     assert service.events(job_id).count("job.requeued") == 1
     assert service.wait(submit(service, tiny, latents(1))).state is JobState.SUCCEEDED
-
-
-def test_a_redis_that_is_gone_delays_nobody(
-    service: Service, tiny: dict[str, Any], latents: Latents
-) -> None:
-    service.worker(redis_url="unix:///nowhere/redis.sock")
-    assert service.wait(submit(service, tiny, latents())).state is JobState.SUCCEEDED
-
-
-def test_a_forged_message_is_refused_and_counted(service: Service, latents: Latents) -> None:
-    worker = service.worker(poll_seconds=600)
-    client = redis.Redis.from_url(service.settings.redis_url or "")
-    queue = Queue("cpu", connection=client, serializer=JSONSerializer)
-    target = service.settings.home / "harmed"
-    queue.enqueue("os.system", f"touch {target}")
-    queue.enqueue("workers.tasks.wake", "an argument")
-    Queue("cpu", connection=client).enqueue("os.system", f"touch {target}")  # pickled
-    queue.push_job_id("absent")
-    client.hset("rq:job:broken", mapping={"data": b"\x80\x04garbage", "timeout": "no number"})
-    queue.push_job_id("broken")
-    service.until(
-        lambda: int(client.get(REFUSED_KEY) or 0), lambda count: count == 4, PATIENCE_SECONDS
-    )
-    assert not target.exists()
-    assert worker.log.read_text().count("forged message was refused") == 4
-    # The bell still works: a look at the database is ten minutes away.
-    _, ingest = service.dataset(latents())
-    assert service.wait(ingest).state is JobState.SUCCEEDED
-    assert client.keys("rq:job:*") == []

@@ -79,7 +79,9 @@ def test_a_job_waits_for_room_and_no_crash_is_charged(
     service = start(settings.model_copy(update={"blob_url": blobs}))
     dataset, ingest = service.dataset(latents())
     job_id = service.job(tiny | {"dataset": dataset}, evaluate={"enabled": False}, inputs=(ingest,))
-    service.worker(max_crashes=1)
+    service.worker(
+        max_crashes=1, lease_seconds=60
+    )  # no delay of a busy machine is to end the lease
     service.until(lambda: service.workers[0].child, bool, PATIENCE_SECONDS)
     ballast = disk / "ballast"
     fill(disk, ballast, left)
