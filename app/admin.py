@@ -1,21 +1,22 @@
-"""The operator's way to tenants, their keys and backups, straight on the database."""
+"""The operator's way to tenants, keys, blobs and backups, straight on database and blob store."""
 
 import argparse
-import os
-import socket
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
+from sqlalchemy.exc import DBAPIError
+
 from app.backup import commands
+from app.backup.findings import in_words
 from app.domain.problems import NotFound
 from app.domain.records import ALL_SCOPES, Key, Tenant
 from app.home import migrate
 from app.settings import Settings
-from app.store.blobs import open_blobs
 from app.store.database import Store, Transaction
 from app.store.garbage import Collector
+from app.store.roles import new_holder
 
 Action = Callable[[Settings, argparse.Namespace, Callable[[str], None]], None]
 
@@ -59,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     commands.add_arguments(nouns)
 
-    collecting = nouns.add_parser("collect", help="take away blobs that nothing names any more")
+    collecting = nouns.add_parser(
+        "collect", help="set aside blobs that nothing names any more, destroy those long set aside"
+    )
     collecting.add_argument("--dry-run", action="store_true", help="say what would be done")
     collecting.set_defaults(action=_collect)
 
@@ -68,11 +71,28 @@ def run(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], 
     """Do what `arguments` say and hand each line to print to `say`, as soon as there is one.
 
     Raises:
-        AdminError: an unknown tenant, key or scope, or a name that is taken.
+        AdminError: an unknown tenant, key or scope, or a name that is taken; what a disk or a database said.
         BlobsTaken: another process is busy with the blobs.
         BackupError: a backup that cannot be made or used, or a fault in what was looked at.
     """
-    arguments.action(settings, arguments, say)
+    with _faults_in_words():
+        arguments.action(settings, arguments, say)
+
+
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
+    """Turn what a disk or a database says into a sentence: a damaged one is what brings an operator here."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise AdminError(f"{where}{error.strerror or error}") from error
+    except KeyboardInterrupt:
+        raise AdminError("interrupted; what was under way is not finished") from None
+    except DBAPIError as error:
+        raise AdminError(f"the database cannot be used: {error.orig}") from error
+    except sqlite3.Error as error:  # not through the store: the names of blobs
+        raise AdminError(f"the system's temporary folder cannot be used: {error}") from error
 
 
 def _in_a_transaction(act: Callable[[Transaction, argparse.Namespace], list[str]]) -> Action:
@@ -91,14 +111,16 @@ def _in_a_transaction(act: Callable[[Transaction, argparse.Namespace], list[str]
 
 
 def _collect(settings: Settings, arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
-    migrate(settings)
-    blobs = open_blobs(settings.blobs, settings.home)
-    holder = f"{socket.gethostname()}:{os.getpid()}:collect"
-    with closing(Store(settings.database)) as store:
-        collector = Collector(store, blobs, settings.collect_grace_seconds, holder)
+    with commands.service(settings) as (store, blobs):
+        store.migrate()
+        collector = Collector(store, blobs, settings.collect_grace_seconds, new_holder())
         done = collector.run_once(dry_run=arguments.dry_run)
-    for name, value in asdict(done).items():
-        say(f"{value:>16,}  {name.replace('_', ' ')}")
+    if arguments.dry_run:
+        say("nothing was done; a round would have")
+    say(f"cleared      {done.cleared:,} tasks of ended jobs of results and checkpoints")
+    say(f"forgotten    {done.rows:,} blobs, as stored for their tenant")
+    say(f"set aside    {done.set_aside:,} blobs ({in_words(done.set_aside_bytes)})")
+    say(f"destroyed    {done.destroyed:,} blobs ({in_words(done.destroyed_bytes)})")
 
 
 def _create_tenant(tx: Transaction, arguments: argparse.Namespace) -> list[str]:

@@ -1,9 +1,6 @@
 """Puts back what was lost: silent workers' tasks, unheard bells, overdue and canceled jobs."""
 
 import logging
-import os
-import secrets
-import socket
 import threading
 from datetime import timedelta
 
@@ -14,6 +11,7 @@ from app.settings import Settings
 from app.store.blob_files import BlobStore
 from app.store.database import Store
 from app.store.garbage import Collector
+from app.store.roles import new_holder
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ class Reconciler:
         self._store = store
         self._bell = bell
         self._settings = settings
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._name = new_holder()
         self._rounds = 0
         self._collecting = blobs and Collecting(
             Collector(store, blobs, settings.collect_grace_seconds, self._name),

@@ -23,9 +23,10 @@ from app.store.tables import metadata
 def check_service(store: Store, blobs: BlobStore, say: Say) -> Findings:
     """Look at a database and its blob store, which may be at work meanwhile."""
     findings = Findings(say)
+    with store.read() as tx:
+        require_schema(tx)  # before the role is asked for: its table may not be there
     with Holding(store, say) as holding:
         with store.snapshot() as tx:
-            require_schema(tx)
             check_rows(tx, findings)
             tenants = tx.tenants.list()
             names = BlobNames(references(tx))

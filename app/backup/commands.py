@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
 from app.backup.checking import check_backup, check_service
 from app.backup.findings import Findings, Say
@@ -26,42 +25,44 @@ if TYPE_CHECKING:
 def add_arguments(nouns: "Nouns") -> None:
     """Add ``backup FOLDER``, ``verify [FOLDER]`` and ``restore FOLDER``."""
     command = nouns.add_parser("backup", help="copy database and blobs into a new folder")
-    command.add_argument("folder", type=Path, help="does not exist yet, or is empty")
+    command.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="does not exist yet, or is empty"
+    )
     command.set_defaults(action=_backup)
     command = nouns.add_parser(
         "verify", help="look at every row and blob, of the service or a backup"
     )
-    command.add_argument("folder", type=Path, nargs="?", help="of a backup; by default the service")
+    command.add_argument(
+        "folder", metavar="FOLDER", type=Path, nargs="?", help="of a backup; by default the service"
+    )
     command.set_defaults(action=_verify)
     command = nouns.add_parser("restore", help="put a backup into an empty database and blob store")
-    command.add_argument("folder", type=Path, help="of a backup")
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="of a backup")
     command.set_defaults(action=_restore)
 
 
 def _backup(settings: Settings, arguments: argparse.Namespace, say: Say) -> None:
-    with _faults_in_words(), _service(settings) as (store, blobs):
+    with service(settings) as (store, blobs):
         findings = take_backup(store, blobs, Folder(arguments.folder), say)
     _judge(findings, "the backup is finished, but the service had lost something before")
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace, say: Say) -> None:
-    with _faults_in_words():
-        if arguments.folder is not None:
-            findings = check_backup(Folder(arguments.folder), say)
-        else:
-            with _service(settings) as (store, blobs):
-                findings = check_service(store, blobs, say)
+    if arguments.folder is not None:
+        findings = check_backup(Folder(arguments.folder), say)
+    else:
+        with service(settings) as (store, blobs):
+            findings = check_service(store, blobs, say)
     _judge(findings, "something is wrong")
 
 
 def _restore(settings: Settings, arguments: argparse.Namespace, say: Say) -> None:
     folder = Folder(arguments.folder)
-    with _faults_in_words():
-        folder.manifest()  # before anything is made for its sake
-        with lock_home(settings.home):
-            migrate(settings)
-            with _service(settings) as (store, blobs):
-                findings = restore_backup(folder, store, blobs, say)
+    folder.manifest()  # before anything is made for its sake
+    with lock_home(settings.home):
+        migrate(settings)
+        with service(settings) as (store, blobs):
+            findings = restore_backup(folder, store, blobs, say)
     _judge(findings, "all that could be was restored")
 
 
@@ -71,7 +72,12 @@ def _judge(findings: Findings, what: str) -> None:
 
 
 @contextmanager
-def _service(settings: Settings) -> Iterator[tuple[Store, BlobStore]]:
+def service(settings: Settings) -> Iterator[tuple[Store, BlobStore]]:
+    """Open database and blob store of a service that exists.
+
+    Raises:
+        BackupError: there is none: a wrong folder is not made into one.
+    """
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise BackupError(f"there is no database {url.database}")
@@ -80,16 +86,3 @@ def _service(settings: Settings) -> Iterator[tuple[Store, BlobStore]]:
         yield store, open_blobs(settings.blobs, settings.home)
     finally:
         store.close()
-
-
-@contextmanager
-def _faults_in_words() -> Iterator[None]:
-    """Turn what a disk or a database says into a sentence: a damaged one is what these commands are for."""
-    try:
-        yield
-    except OSError as error:
-        raise BackupError(f"{error.filename or 'the disk'}: {error.strerror or error}") from error
-    except KeyboardInterrupt:
-        raise BackupError("interrupted; what was being written is not finished") from None
-    except DBAPIError as error:
-        raise BackupError(f"the database cannot be read: {error.orig}") from error

@@ -13,7 +13,7 @@ from typing import Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.store.blob_files import Blob, hash_file, key_of
+from app.store.blob_files import Blob, hash_file, key_of, sync
 
 _MANIFEST = "manifest.json"
 
@@ -135,12 +135,3 @@ class Folder:
 def create_private(path: Path) -> TextIO:
     """Open a new text file that its owner alone may read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-
-
-def sync(path: Path) -> None:
-    """Make a folder's names outlive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,8 +1,5 @@
 """Nothing deletes blobs while a backup needs them: garbage collection and it hold the same role in turn."""
 
-import os
-import secrets
-import socket
 import threading
 import time
 from types import TracebackType
@@ -14,6 +11,7 @@ from app.domain.problems import Problem
 from app.store.clock import HostClock
 from app.store.database import Store, Transaction
 from app.store.garbage import ROLE
+from app.store.roles import new_holder
 
 _LEASE_SECONDS = 60.0
 _RENEW_SECONDS = 10.0
@@ -38,7 +36,7 @@ class Holding:
         self._patience_seconds = patience_seconds
         self._store = store
         self._clock = HostClock()
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._name = new_holder()
         self._ended = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._keep, name="role-blobs", daemon=True)

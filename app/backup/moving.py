@@ -1,5 +1,6 @@
 """Blobs on their way out of a store, into one, and past a look at their hashes; several at once."""
 
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,8 @@ from typing import Literal
 from app.backup.findings import Findings, Progress
 from app.backup.folder import Folder
 from app.backup.names import BlobNames
-from app.domain.problems import Invalid, NotFound, Unavailable
-from app.store.blob_files import CHUNK, BlobStore, temporary_in, write_hashed
-from app.store.blobs import LocalBlobs
+from app.domain.problems import NotFound, Unavailable
+from app.store.blob_files import CHUNK, BlobStore, disk_problems, temporary_in, write_hashed
 
 _AT_ONCE = 8
 """An object store takes its time to answer, and a disk to confirm."""
@@ -68,38 +68,34 @@ def _try(act: Callable[[str, str], Seen], name: tuple[str, str]) -> Seen:
     return act(*name)
 
 
-def taking(source: BlobStore, target: LocalBlobs) -> Callable[[str, str], Seen]:
-    """Return what copies a blob from a store into a backup, durably, its hash checked on the way."""
+def copying(
+    pieces: Pieces, target: BlobStore, *, mode: int | None = None
+) -> Callable[[str, str], Seen]:
+    """Return what copies a blob into a store, durably, its hash checked on the way.
 
-    def take(tenant_id: str, sha256: str) -> Seen:
+    Args:
+        pieces: where from.
+        target: where to.
+        mode: permissions of the copy, where it is a file; by default what the umask leaves.
+    """
+
+    def copy(tenant_id: str, sha256: str) -> Seen:
         temporary = temporary_in(target.staging)
         try:
-            blob = write_hashed(temporary, source.open_range(tenant_id, sha256))
-        except NotFound:
-            return Seen(0, "missing")
-        if blob.sha256 != sha256:
-            temporary.unlink()
-            return Seen(0, "damaged")
-        temporary.chmod(0o600)
-        target.put_file(tenant_id, temporary, sha256=sha256)
+            with disk_problems():
+                blob = write_hashed(temporary, _read(pieces, tenant_id, sha256))
+            if blob.sha256 != sha256:
+                return Seen(0, "damaged")
+            if mode is not None:
+                temporary.chmod(mode)
+            target.put_file(tenant_id, temporary, sha256=sha256)
+        except _Lost as lost:
+            return Seen(0, lost.fault)
+        finally:
+            temporary.unlink(missing_ok=True)
         return Seen(blob.bytes)
 
-    return take
-
-
-def giving(folder: Folder, target: BlobStore) -> Callable[[str, str], Seen]:
-    """Return what copies a blob from a backup into a store, its hash checked on the way."""
-
-    def give(tenant_id: str, sha256: str) -> Seen:
-        path = folder.blob(tenant_id, sha256)
-        if not path.is_file():
-            return Seen(0, "missing")
-        try:
-            return Seen(target.put_file(tenant_id, path, sha256=sha256).bytes)
-        except Invalid:  # nothing of it was stored
-            return Seen(0, "damaged")
-
-    return give
+    return copy
 
 
 def looking(pieces: Pieces) -> Callable[[str, str], Seen]:
@@ -108,14 +104,39 @@ def looking(pieces: Pieces) -> Callable[[str, str], Seen]:
     def look(tenant_id: str, sha256: str) -> Seen:
         digest, size = hashlib.sha256(), 0
         try:
-            for piece in pieces(tenant_id, sha256):
+            for piece in _read(pieces, tenant_id, sha256):
                 digest.update(piece)
                 size += len(piece)
-        except (NotFound, FileNotFoundError):
-            return Seen(0, "missing")
+        except _Lost as lost:
+            return Seen(0, lost.fault)
         return Seen(size) if digest.hexdigest() == sha256 else Seen(0, "damaged")
 
     return look
+
+
+class _Lost(Exception):
+    """A blob cannot be read, and never will be."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+def _read(pieces: Pieces, tenant_id: str, sha256: str) -> Iterator[bytes]:
+    """Yield a blob's pieces.
+
+    Raises:
+        _Lost: it is not there, or the disk does not give it back: that is a fault of this blob, and no
+            reason to leave the others.
+    """
+    try:
+        yield from pieces(tenant_id, sha256)
+    except (NotFound, FileNotFoundError):
+        raise _Lost("missing") from None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise _Lost("damaged") from error
 
 
 def pieces_of(folder: Folder) -> Pieces:

@@ -7,11 +7,10 @@ from app.backup.checking import check_rows, check_service
 from app.backup.findings import Findings, Say, in_words
 from app.backup.folder import BackupError, Folder, Manifest
 from app.backup.holding import Holding
-from app.backup.moving import deal_with, giving
+from app.backup.moving import copying, deal_with, pieces_of
 from app.backup.names import BlobNames
-from app.backup.rows import Row, read_rows
+from app.backup.rows import LEFT_OUT, Row, read_rows
 from app.backup.scratch import loaded
-from app.backup.taking import LEFT_OUT
 from app.domain.records import UploadState
 from app.domain.tasks import Lease, TaskState
 from app.store.blob_files import BlobStore
@@ -45,7 +44,8 @@ def restore_backup(folder: Folder, store: Store, blobs: BlobStore, say: Say) -> 
             _require_rows(source, folder, say)
             with BlobNames(references(source)) as names:
                 _require_no_others(blobs, names)
-                copied = deal_with(names, giving(folder, blobs), holding.check, Findings(say))
+                give = copying(pieces_of(folder), blobs)
+                copied = deal_with(names, give, holding.check, Findings(say))
             say(f"blobs       {copied.blobs} ({in_words(copied.bytes)}) put back")
             with store.write() as tx:
                 lift_limits(tx.connection)

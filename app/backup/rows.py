@@ -28,8 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON, TypeEngine
 
 from app.backup.folder import BackupError, TableFile, create_private
-from app.store.tables import Document
+from app.store.tables import Document, roles, workers
 from app.store.times import UtcDateTime
+
+LEFT_OUT = {roles.name, workers.name}
+"""Tables without a file. Who does what at this moment: not so anywhere else, and at no other time."""
 
 AT_ONCE = 100
 """Rows in memory: a spec may have megabytes."""

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.exc import DBAPIError
 
 from app.backup.folder import BackupError, Folder, Manifest
-from app.backup.rows import load_table
+from app.backup.rows import LEFT_OUT, load_table
 from app.store.database import Store
 from app.store.migrate import known_revisions, migrate
 
@@ -43,6 +43,7 @@ def _fill(url: str, folder: Folder, manifest: Manifest) -> None:
     engine = create_engine(url)
     try:
         migrate(engine, manifest.revision)
+        _require_tables(folder, manifest, engine)
         for name in manifest.tables:
             try:
                 with engine.begin() as connection:
@@ -53,3 +54,13 @@ def _fill(url: str, folder: Folder, manifest: Manifest) -> None:
             migrate(engine)
     finally:
         engine.dispose()
+
+
+def _require_tables(folder: Folder, manifest: Manifest, engine: Engine) -> None:
+    """Raise BackupError unless the manifest names the tables of its schema, all of them and no other."""
+    wanted = set(inspect(engine).get_table_names()) - LEFT_OUT - {"alembic_version"}
+    if wrong := wanted ^ manifest.tables.keys():
+        raise BackupError(
+            f"{folder.path} does not have the tables of schema {manifest.revision}; missing or too many:"
+            f" {', '.join(sorted(wrong))}"
+        )

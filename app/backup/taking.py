@@ -4,19 +4,16 @@ from app.backup.checking import require_schema
 from app.backup.findings import Findings, Say, in_words
 from app.backup.folder import Folder, Manifest, TableFile
 from app.backup.holding import Holding
-from app.backup.moving import deal_with, taking
+from app.backup.moving import copying, deal_with
 from app.backup.names import BlobNames
-from app.backup.rows import write_table
+from app.backup.rows import LEFT_OUT, write_table
 from app.store.blob_files import BlobStore
 from app.store.blobs import LocalBlobs
 from app.store.database import Store, Transaction
 from app.store.migrate import known_revisions
 from app.store.references import references
-from app.store.tables import metadata, roles, workers
+from app.store.tables import metadata
 from app.version import VERSION
-
-LEFT_OUT = {roles.name, workers.name}
-"""Who does what at this moment: not so anywhere else, and at no other time."""
 
 
 def take_backup(store: Store, blobs: BlobStore, folder: Folder, say: Say) -> Findings:
@@ -29,6 +26,8 @@ def take_backup(store: Store, blobs: BlobStore, folder: Folder, say: Say) -> Fin
         BackupError: the folder is not empty, or the database not at this version's schema.
     """
     findings = Findings(say)
+    with store.read() as tx:
+        require_schema(tx)  # also before the role is asked for: its table may not be there
     with Holding(store, say) as holding:
         with store.snapshot() as tx:
             require_schema(tx)
@@ -38,7 +37,8 @@ def take_backup(store: Store, blobs: BlobStore, folder: Folder, say: Say) -> Fin
             names = BlobNames(references(tx))
         with names:
             copies = LocalBlobs(folder.blobs)
-            copied = deal_with(names, taking(blobs, copies), holding.check, findings)
+            take = copying(blobs.open_range, copies, mode=0o600)
+            copied = deal_with(names, take, holding.check, findings)
             copies.staging.rmdir()
         manifest = Manifest(
             version=VERSION,

@@ -12,7 +12,8 @@ from app.backup.checking import check_backup, check_service
 from app.backup.findings import Findings
 from app.backup.folder import Folder
 from app.backup.restoring import restore_backup
-from app.backup.taking import LEFT_OUT, take_backup
+from app.backup.rows import LEFT_OUT
+from app.backup.taking import take_backup
 from app.domain.ids import new_id
 from app.domain.jobs import Job, NewJob
 from app.domain.reviews import Picture, ReviewItem

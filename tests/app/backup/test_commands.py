@@ -80,6 +80,18 @@ def test_where_there_is_nothing_a_sentence_says_so_and_nothing_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_without_tables_is_said_to_be_empty_and_nothing_is_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "cultivar.db").touch()
+    for words in (["verify"], ["backup", str(tmp_path / "backup")]):
+        status, said = run(capsys, home, *words)
+        assert (status, "the database is empty" in said) == (1, True), said
+    assert not (tmp_path / "backup").exists()
+
+
 def test_a_place_that_cannot_be_written_to_is_named(
     capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,8 @@
 """What `verify` finds, and what `restore` refuses because of it."""
 
+import errno
+import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +14,7 @@ from sqlalchemy import update
 from app.backup.folder import BackupError, Folder
 from app.domain.problems import OutOfSpace
 from app.store import failpoints
+from app.store.references import references
 from app.store.tables import datasets
 from tests.app.backup.conftest import House
 
@@ -59,6 +63,53 @@ def test_a_backup_goes_on_without_a_blob_that_is_lost_and_says_so(
         assert found.faults == 2
     assert Folder(tmp_path / "backup").manifest().blobs_lost == 2
     assert elsewhere.stored(tenant) == {path.name for path in rest}
+
+
+def test_a_blob_that_the_disk_does_not_give_back_is_damaged_and_the_others_are_saved(
+    here: House, elsewhere: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file system here fails on demand: the first piece of that file does."""
+    tenant = here.live_in()
+    bad, *rest = blob_paths(tmp_path / "blobs-1", tenant)
+    really = here.blobs.open_range
+
+    def unreadable(tenant_id: str, sha256: str) -> Iterator[bytes]:
+        yield from really(tenant_id, sha256)
+        if sha256 == bad.name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(here.blobs, "open_range", unreadable)
+    assert here.check().counts["damaged"] == 1
+    assert here.back_up(tmp_path / "backup").counts == {"damaged": 1}
+    assert faults(here) == [f"damaged     {tenant}/{bad.name} of {owner(here, bad.name)}"] * 2
+    assert not list((tmp_path / "backup").rglob("*.tmp"))
+    elsewhere.restore(tmp_path / "backup")
+    assert elsewhere.stored(tenant) == {path.name for path in rest}
+
+
+def owner(house: House, sha256: str) -> str:
+    with house.store.read() as tx:
+        return next(one.owner for one in references(tx) if one.sha256 == sha256)
+
+
+@pytest.mark.parametrize("how", ["too few", "another"])
+def test_a_manifest_without_all_tables_of_its_schema_is_refused(
+    here: House, elsewhere: House, tmp_path: Path, how: str
+) -> None:
+    here.live_in()
+    folder = Folder(tmp_path / "backup")
+    here.back_up(folder.path)
+    path = folder.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    of_artifacts = manifest["tables"].pop("artifacts")
+    if how == "another":
+        manifest["tables"]["arts"] = of_artifacts
+        folder.table("artifacts").rename(folder.table("arts"))
+    path.write_text(json.dumps(manifest))
+    for act in (here.check_backup, elsewhere.restore):
+        with pytest.raises(BackupError, match=r"tables of schema .*: artifacts"):
+            act(folder.path)
+    assert not any(elsewhere.rows().values())
 
 
 def test_of_a_backup_each_missing_and_damaged_blob_is_named(
