@@ -107,4 +107,3 @@ class Bell:
     def _rest(self) -> None:
         with self._lock:
             self._resting_until = time.monotonic() + _REST_SECONDS
-
