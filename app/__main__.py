@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
-            print(f"error: CULTIVAR_{name}: {fault['msg']}", file=sys.stderr)
+            message = fault["msg"].removeprefix("Value error, ")
+            print(f"error: CULTIVAR_{name}: {message}", file=sys.stderr)
         return 1
     return 0
 

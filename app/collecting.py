@@ -9,6 +9,8 @@ from app.store.garbage import BlobsTaken, Collector
 
 log = logging.getLogger(__name__)
 
+_PATIENCE_SECONDS = 5.0
+
 
 class Collecting:
     """Rounds of a collector, some time apart.
@@ -32,10 +34,13 @@ class Collecting:
         self._thread.start()
 
     def end(self) -> None:
-        """Have a round that runs end early, and wait for it."""
+        """Have a round that runs end early; wait for it, but not for a long look or copy in it.
+
+        It may be cut off anywhere: the role then runs out by itself.
+        """
         self._collector.stop()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_PATIENCE_SECONDS)
 
     def _round(self) -> None:
         try:

@@ -58,7 +58,7 @@ def _migrate(store: Store, seconds: float) -> None:
         try:
             store.migrate()
         except Unavailable as error:
-            log.warning("the database does not answer (%s); waiting", error.detail)
+            log.warning("waiting for the database: %s", error.detail)
             time.sleep(seconds)
         else:
             return

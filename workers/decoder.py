@@ -124,13 +124,22 @@ def main(parent: int) -> None:
 
 
 def _answer(path: Path, reply: dict[str, Any]) -> int:
-    """Leave the reply where it is looked for; return the exit status, which is all that a bad disk lets out."""
+    """Leave the reply where it is looked for; return the exit status, which is all that a bad disk lets out.
+
+    Raises:
+        OSError: it is not the disk's fault; to try again would not help.
+    """
     draft = path.with_suffix(".part")
     try:
         draft.write_text(json.dumps(reply))
         draft.rename(path)
     except OSError as error:
-        return os.EX_CANTCREAT if refusal(error) == errno.ENOSPC else os.EX_IOERR
+        match refusal(error):
+            case errno.ENOSPC:
+                return os.EX_CANTCREAT
+            case errno.EIO:
+                return os.EX_IOERR
+        raise
     return 0
 
 

@@ -75,7 +75,6 @@ def delete(
 def _look(tx: Transaction, plan: Plan) -> tuple[int, int]:
     try:
         return tx.deletions.freed(plan(tx))
-    except (
-        NotFound
-    ):  # for the transaction to say: it may have an earlier answer to the same request
+    except NotFound:
+        # That is for the transaction to say: it may have an earlier answer to the same request.
         return 0, 0

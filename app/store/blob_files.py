@@ -114,8 +114,8 @@ class BlobStore(Protocol):
     def bring_back(self, tenant_id: str, sha256: str) -> bool:
         """Give a blob that is set aside its name again; False where none is aside."""
 
-    def destroy(self, gone: SetAside) -> None:
-        """Delete for good what was set aside, under that very key alone."""
+    def destroy(self, gone: SetAside) -> bool:
+        """Delete for good what was set aside, under that very key alone; False where it was brought back."""
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         """Return whether the blob is there and its content has its sha-256."""

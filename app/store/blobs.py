@@ -137,8 +137,12 @@ class LocalBlobs:
                 back = True
         return back
 
-    def destroy(self, gone: SetAside) -> None:
-        (self._root / gone.key).unlink(missing_ok=True)
+    def destroy(self, gone: SetAside) -> bool:
+        try:
+            (self._root / gone.key).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         try:

@@ -153,11 +153,10 @@ class Collector:
                 continue
             if one.since >= cutoff:
                 continue
-            done.destroyed += 1
-            done.destroyed_bytes += one.bytes
-            if not dry_run:
-                failpoint("garbage.before_destroy")
-                self.blobs.destroy(one)
+            failpoint("garbage.before_destroy")
+            if dry_run or self.blobs.destroy(one):
+                done.destroyed += 1
+                done.destroyed_bytes += one.bytes
 
     def _take_rows(
         self, tenant_id: str, named: set[str], cutoff: datetime, done: Collected, dry_run: bool

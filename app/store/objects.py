@@ -152,17 +152,20 @@ class ObjectBlobs:
         key = key_of(tenant_id, sha256)
         for meta in self._listed(f"{ASIDE}/{key}".rpartition("/")[0]):
             if meta["path"].startswith(f"{ASIDE}/{key}."):
-                with suppress(
-                    NotFound
-                ):  # destroyed meanwhile, since another reader brought it back
+                # It may be destroyed meanwhile, as another reader has brought it back.
+                with suppress(NotFound):
                     # The copy stays where it is: a deletion of the name may still be on its way.
                     self._copy(meta["path"], key)
                     return True
         return False
 
-    def destroy(self, gone: SetAside) -> None:
-        with suppress(NotFound), _problems():
-            obstore.delete(self._store, gone.key)
+    def destroy(self, gone: SetAside) -> bool:
+        try:
+            with _problems():
+                obstore.delete(self._store, gone.key)
+        except NotFound:
+            return False
+        return True  # also where the store does not say that nothing was there
 
     def _listed(self, folder: str) -> Iterator["ObjectMeta"]:
         with _problems():

@@ -1,5 +1,6 @@
 """Deleting from Python and from a shell: what goes is shown before, what derives is a choice."""
 
+import argparse
 import asyncio
 import json
 import time
@@ -7,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from cultivar import AsyncClient, ConflictError, NotFoundError
+from cultivar import AsyncClient, ConflictError, Deletion, NotFoundError
+from cultivar._cli import deleting
 from cultivar._cli.parser import Exit
 from cultivar.specs import Gelda
 
@@ -52,6 +54,22 @@ def test_the_asynchronous_client_deletes_too(local, trees):
 
     kept, gone = asyncio.run(both())
     assert [one.id for one in kept.derived] == [one.id for one in gone.jobs] == [job.id]
+
+
+def test_what_was_refused_when_it_was_shown_is_not_deleted_unasked():
+    """What stood in the way may be gone a moment later; nobody has agreed to anything by then."""
+    called = []
+    answer = {"id": "job_1", "dry_run": True, "jobs": []}
+
+    def delete(named, *, dry_run=False, cascade=None):
+        called.append((named, dry_run, cascade))
+        refusal = {"status": 409, "code": "job_not_ended", "detail": "Cancel it first."}
+        return Deletion.model_validate({**answer, "refusal": refusal if dry_run else None})
+
+    given = argparse.Namespace(job="job_1", dry_run=False, yes=False, cascade=None)
+    with pytest.raises(ConflictError, match="Cancel it first"):
+        deleting._delete(delete, "job", given)
+    assert called == [("job_1", True, None)]
 
 
 def test_the_command_line_shows_what_goes_and_asks(cultivar, local, trees):

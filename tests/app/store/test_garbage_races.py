@@ -40,7 +40,7 @@ def test_the_same_content_put_and_named_as_it_is_taken_is_not_lost(place: Place)
     assert place.stored_bytes() == len(DATA)
     for _ in range(3):
         place.pass_days()
-        place.collect()
+        assert place.collect().destroyed == 0
     assert place.there(sha(DATA))  # the collector itself has brought it back
     assert place.blobs.verify(place.lab.tenant, sha(DATA))
 
@@ -62,20 +62,18 @@ def test_a_row_that_is_being_refreshed_stays_in_the_register(
 
 def test_putters_that_race_a_collector_lose_nothing(place: Place) -> None:
     """Few contents, many uploads: each is given up and sent again as the collector takes it."""
-    until, contents = time.monotonic() + 1.0, [bytes([n]) * 100 for n in range(3)]
+    contents = [bytes([n]) * 100 for n in range(3)]
     lost: list[str] = []
-    uploaded = [0]
 
     def send(seed: int) -> None:
         rng = random.Random(seed)
-        while time.monotonic() < until or uploaded[0] < 4:
+        for _ in range(8):  # not for a time: on a busy machine that may be none
             data = rng.choice(contents)
             upload = place.upload(data)
             time.sleep(rng.random() * 0.02)
             if not place.blobs.verify(place.lab.tenant, sha(data)):
                 lost.append(upload)
             place.give_up(upload)
-            uploaded[0] += 1
             time.sleep(rng.random() * 0.02)
 
     senders = [threading.Thread(target=send, args=(seed,)) for seed in range(3)]
@@ -90,7 +88,6 @@ def test_putters_that_race_a_collector_lose_nothing(place: Place) -> None:
     for sender in senders:
         sender.join()
     assert not lost
-    assert uploaded[0] > 3
     time.sleep(0.02)
     for _ in range(2):
         last = collector.run_once()

@@ -8,7 +8,7 @@ from typing import Any
 from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._deleting import Deletion, JobMade
-from cultivar._exceptions import CultivarError
+from cultivar._exceptions import CultivarError, status_error
 from cultivar._progress import stderr
 
 Delete = Callable[..., Deletion]
@@ -40,8 +40,10 @@ def _delete(delete: Delete, noun: str, given: argparse.Namespace) -> None:
         if found.refusal is not None:
             print(f"It would be refused, {found.refusal.code}: {found.refusal.detail}")
         return
-    # What is refused is refused by the service itself, which has the last word on it.
-    if found.refusal is None and not given.yes and not _agreed(named):
+    if found.refusal is not None:
+        # Not left to the deletion: by then what stood in the way may be gone, and nobody was asked.
+        raise status_error(409, found.refusal.model_dump())
+    if not given.yes and not _agreed(named):
         raise CultivarError("nothing was deleted")
     done = delete(named, cascade=given.cascade)
     stderr().print(f"deleted {named}, {_size(done)}", markup=False)
@@ -54,7 +56,7 @@ def _agreed(named: str) -> bool:
 
 
 def _describe(found: Deletion) -> None:
-    table = listing("deleted", "kind", "state", "with")
+    table = listing("goes", "kind", "state", "with")
     _add(table, found.jobs)
     for upload in found.uploads:
         table.add_row(upload, "upload", "", "")
