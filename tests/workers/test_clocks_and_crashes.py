@@ -112,7 +112,6 @@ def test_a_clock_that_is_an_hour_wrong_takes_no_task_from_who_lives_nor_leaves_o
     died_at = time.monotonic()
     service.until(other.log.read_text, lambda log: "attempt 2" in log, PATIENCE_SECONDS)
     assert time.monotonic() - died_at < HOUR / 60
-    assert service.wait(job).state is JobState.SUCCEEDED
 
 
 def reconciles(store: Store) -> bool:
