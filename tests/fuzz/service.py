@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
 
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 PART_BYTES = 1000
 MAX_BODY_BYTES = 200_000
 MAX_UPLOAD_BYTES = 10_000_000

@@ -188,7 +188,9 @@ def test_a_child_that_hangs_fails_its_job_by_no_progress(
     service: Service, long: dict[str, Any], latents: Latents
 ) -> None:
     worker = service.worker(no_progress_seconds=8, cancel_grace_seconds=0.5)
-    service.until(lambda: worker.is_warm, bool, PATIENCE_SECONDS)  # waiting for imports is none either
+    service.until(
+        lambda: worker.is_warm, bool, PATIENCE_SECONDS
+    )  # waiting for imports is none either
     job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
     service.until(
         lambda: train_progress(service, job_id), lambda value: value > 0, PATIENCE_SECONDS

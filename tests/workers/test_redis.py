@@ -96,7 +96,9 @@ def test_a_redis_that_is_gone_delays_nobody(
     assert service.wait(job).state is JobState.SUCCEEDED
 
 
-def test_a_forged_message_is_refused_and_counted(service: Service, latents: Callable[..., bytes]) -> None:
+def test_a_forged_message_is_refused_and_counted(
+    service: Service, latents: Callable[..., bytes]
+) -> None:
     worker = service.worker(poll_seconds=600)
     client = redis.Redis.from_url(service.settings.redis_url or "")
     queue = Queue("cpu", connection=client, serializer=JSONSerializer)
