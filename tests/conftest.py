@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -109,6 +110,38 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(ballast: Path, left: int) -> None:
+    """Fill a file until there is no room on its disk but for so many bytes."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 12))
+        except OSError:
+            file.truncate(file.tell() - left)
+
+
+def seconds_held_up(pid: int) -> float:
+    """Return for how long the threads of a process were ready to run while others had the processors.
+
+    What a test measures beside other work is longer by that. Linux counts it; elsewhere it is 0.
+    """
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[1]) for one in threads) / 1e9
 
 
 def at_home(folder: Path, redis_url: str) -> Settings:

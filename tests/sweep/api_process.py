@@ -18,7 +18,7 @@ from benchmarks.processes import free_port
 from tests.sweep.injection import let_others_trace_me
 from tests.sweep.publishing import forking
 
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 
 
 class Api:

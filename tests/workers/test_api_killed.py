@@ -18,12 +18,12 @@ from app.domain.jobs import JobState
 from app.domain.records import ALL_SCOPES
 from app.settings import Settings
 from app.store.database import BUSY_SECONDS
-from tests.conftest import at_home
+from tests.conftest import at_home, seconds_held_up
 from tests.sweep.api_process import Api
 from tests.workers.conftest import PATIENCE_SECONDS, opened
 
 if TYPE_CHECKING:
-    from tests.workers.conftest import Service, Worker
+    from tests.workers.conftest import Service
 
 MIB = 1 << 20
 CLAIMED_SECONDS = 2.0
@@ -98,27 +98,18 @@ def test_what_a_killed_api_had_committed_and_not_rung_for_is_claimed_within_two_
         tx.uploads.complete(service.tenant, upload.id, blob.sha256, len(data))
     api = start_api("store.after_commit:2")  # the first was the key's last use
     service.until(lambda: worker.is_warm, bool, PATIENCE_SECONDS)  # free, and with nothing to read
-    held_up = seconds_held_up(worker)
+    held_up = seconds_held_up(worker.process.pid)
     with pytest.raises(httpx.TransportError):
         api.http.post("/v1/datasets", json={"upload_ids": [upload.id]})
     with service.store.read() as tx:
         (made,), _ = tx.jobs.list(service.tenant, limit=2)
     service.until(lambda: service.get(made.id).started_at, bool, PATIENCE_SECONDS)
-    held_up = seconds_held_up(worker) - held_up
+    held_up = seconds_held_up(worker.process.pid) - held_up
     job = service.get(made.id)
     assert job.started_at is not None
     waited = (job.started_at - job.created_at).total_seconds()
     assert waited <= CLAIMED_SECONDS + held_up, f"{held_up:.2f} s of it for lack of a processor"
     assert service.wait(job.id).state is JobState.SUCCEEDED
-
-
-def seconds_held_up(worker: Worker) -> float:
-    """Return for how long a worker's threads were ready to run while others had the processors.
-
-    Linux counts that; elsewhere it is 0.
-    """
-    threads = Path(f"/proc/{worker.process.pid}/task").glob("*/schedstat")
-    return sum(int(one.read_text().split()[1]) for one in threads) / 1e9
 
 
 def test_an_api_killed_in_the_middle_of_a_part_shows_nothing_of_it_and_the_upload_is_resumed(

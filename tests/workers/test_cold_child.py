@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 
 CANCELED_SECONDS = 10.0
 
-# Read by Python before anything else: torch is found no sooner than the file named there.
+# Read by Python before anything else: torch is read no sooner than the file named there is.
 SLOW_DISK = """
-import importlib.abc, os, sys, time
-class Slow(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        while name == "torch" and not os.path.exists(os.environ["TORCH_IS_READ"]):
-            time.sleep(0.02)
-sys.meta_path.insert(0, Slow())
+import importlib.machinery, os, sys, time
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "torch":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        read = spec.loader.exec_module
+        def slowly(module):  # not in find_spec, which holds the lock of all imports
+            while not os.path.exists(os.environ["TORCH_IS_READ"]):
+                time.sleep(0.02)
+            read(module)
+        spec.loader.exec_module = slowly
+        return spec
+sys.meta_path.insert(0, Slow)
 """
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from safetensors.numpy import save_file
 
 from app.domain.jobs import JobState
 from app.settings import Settings
+from tests.conftest import fill
 from tests.workers.conftest import PATIENCE_SECONDS
 from workers.disk import refusal
 from workers.pipelines.mapped import new_array
@@ -34,19 +34,6 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "safetensors": lambda path: save_file({"x": X}, path),
     "Parquet": lambda path: pq.write_table(pa.table({"x": X}), path),
 }
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -84,23 +71,13 @@ def test_a_job_waits_for_room_and_no_crash_is_charged(
     )  # no delay of a busy machine is to end the lease
     service.until(lambda: service.workers[0].child, bool, PATIENCE_SECONDS)
     ballast = disk / "ballast"
-    fill(disk, ballast, left)
+    fill(ballast, left)
     service.until(lambda: reasons(service, ingest, job_id), bool, PATIENCE_SECONDS)
     ballast.unlink()
     assert service.wait(job_id).state is JobState.SUCCEEDED, service.get(job_id).error
     assert set(reasons(service, ingest, job_id)) == {"out_of_space"}
     for sha256 in service.artifacts(job_id).values():
         assert service.blobs.verify(service.tenant, sha256)
-
-
-def fill(disk: Path, ballast: Path, left: int) -> None:
-    """Write until there is no room but for so many bytes."""
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(1 << 12))
-        except OSError:
-            file.truncate(file.tell() - left)
 
 
 def reasons(service: Service, *jobs: str) -> list[str]:

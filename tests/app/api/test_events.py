@@ -75,16 +75,27 @@ def test_a_stream_tells_what_happens_while_it_is_open(client: TestClient) -> Non
 
 
 def test_a_stream_ends_where_its_job_is_deleted(
-    client: TestClient, store: Store, tenant: str
+    client: TestClient, store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page, looked = events._page, threading.Event()
+
+    def watched(*args: Any) -> Any:
+        try:
+            return page(*args)
+        finally:
+            looked.set()
+
+    monkeypatch.setattr(events, "_page", watched)
     job_id = dataset(client)["job_id"]
-    timer = threading.Timer(0.3, canceled_and_deleted_at_once, [store, tenant, job_id])
-    timer.start()
-    response = client.get(f"/v1/jobs/{job_id}/events", headers=STREAM)
-    timer.join()
+    path = f"/v1/jobs/{job_id}/events"
+    with ThreadPoolExecutor(1) as pool:
+        stream = pool.submit(client.get, path, headers=STREAM)
+        assert looked.wait(60)
+        canceled_and_deleted_at_once(store, tenant, job_id)
+        response = stream.result(60)
     assert response.status_code == 200
     assert [frame["event"] for frame in frames(response.text)] == ["job.queued"]
-    assert_problem(client.get(f"/v1/jobs/{job_id}/events", headers=STREAM), 404, "not_found")
+    assert_problem(client.get(path, headers=STREAM), 404, "not_found")
 
 
 def canceled_and_deleted_at_once(store: Store, tenant: str, job_id: str) -> None:

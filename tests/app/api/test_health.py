@@ -1,5 +1,6 @@
 """Health tells the truth about what stands behind the API."""
 
+import os
 import signal
 import tempfile
 import time
@@ -16,6 +17,7 @@ from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from tests.app.api.conftest import BOTH_DATABASES, dataset, upload
+from tests.conftest import seconds_held_up
 
 
 @BOTH_DATABASES
@@ -86,14 +88,15 @@ def test_while_redis_hangs_a_job_is_accepted_within_two_seconds(
             bell = Bell(f"unix://{socket}")
             assert bell.ring("cpu")
             app = create_app(settings, store=store, blobs=blobs, bell=bell)
-            lonely = TestClient(app, headers=client.headers)
             assert server._process is not None
             server._process.send_signal(signal.SIGSTOP)
             try:
-                began = time.monotonic()
-                made = lonely.post("/v1/datasets", json={"upload_ids": [upload_id]})
-                assert time.monotonic() - began < 2.0
-                assert lonely.get("/readyz").json()["code"] == "degraded"
+                with TestClient(app, headers=client.headers) as lonely:
+                    began, held_up = time.monotonic(), seconds_held_up(os.getpid())
+                    made = lonely.post("/v1/datasets", json={"upload_ids": [upload_id]})
+                    took = time.monotonic() - began
+                    assert took < 2.0 + seconds_held_up(os.getpid()) - held_up
+                    assert lonely.get("/readyz").json()["code"] == "degraded"
             finally:
                 server._process.send_signal(signal.SIGCONT)
     assert made.status_code == 202
