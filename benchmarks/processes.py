@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-START_SECONDS, STOP_SECONDS = 90.0, 30.0
+START_SECONDS, STOP_SECONDS = 150.0, 30.0
 _LOOK_SECONDS = 0.02
 
 
