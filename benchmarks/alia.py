@@ -15,7 +15,7 @@ and off; fewer edits, 300 of them beside the 300 real images.
 
 Every job's result is kept in ``--runs`` and read again: an interrupted benchmark goes on where it was.
 Cost on two free cores with AMX: about 25 minutes for the first seed, half of that for each further one; the questions,
-3 minutes for each of seven variants and each seed.
+2 to 5 minutes for each of six variants and each seed.
 """
 
 import sys
