@@ -135,8 +135,8 @@ def test_what_does_not_end_is_refused_and_not_kept(
         connection.sendall(head(service, PATCH, *begin).removesuffix(b"\r\n\r\n") + b"\r\n")
         sent = endless(connection, piece)
         statuses = answered(connection)
-    assert sent < ENDLESS, "it took all of it"
-    assert status in statuses or not statuses  # the answer is lost where the other end is not read
+    # The answer may be lost where the other end closes with bytes unread; then it has not taken all of them.
+    assert status in statuses or (not statuses and sent < ENDLESS)
     assert service.peak_bytes() - before < ENDLESS / 4
 
 
