@@ -81,16 +81,3 @@ def test_a_task_that_waits_for_imports_is_canceled_and_given_back_without_waitin
     with service.store.read() as tx:
         page, _ = tx.events.page(service.tenant, given_back, 0, 1000)
     assert [e.data["reason"] for e in page if e.type == "job.requeued"] == ["released"]
-
-
-def test_a_task_begins_once_the_imports_are_there(
-    service: Service, tiny: dict[str, Any], latents: Callable[..., bytes], slow_disk: Path
-) -> None:
-    worker = service.worker(lease_seconds=60)
-    dataset, ingest = service.dataset(latents())
-    assert service.wait(ingest).state is JobState.SUCCEEDED
-    job = begun(service, worker, tiny | {"dataset": dataset})
-    time.sleep(0.5)
-    assert "left after" not in worker.log.read_text().partition(f"{job}: attempt 1")[2]
-    slow_disk.touch()
-    assert service.wait(job).state is JobState.SUCCEEDED, service.get(job).error
