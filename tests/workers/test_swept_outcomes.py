@@ -198,15 +198,18 @@ def by_failpoints(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
             patch.setenv("CULTIVAR_FAILPOINT", name)
             worker = sweep.service.worker(max_crashes=100, lease_seconds=6)
         dataset, job = sweep.service.dataset(sweep.latents(len(sweep.tried)))
-        sweep.service.until(
-            lambda job=job, worker=worker: (  # type: ignore[misc]
-                sweep.service.get(job).state in TERMINAL
-                or "job.requeued" in sweep.service.events(job)
-                or worker.process.poll() is not None
-            ),
-            bool,
-            PATIENCE_SECONDS,
-        )
-        worker.kill()
         of_a_disk = name.endswith((":enospc", ":eio"))
+        if of_a_disk:  # what waits to be tried again must not meet a kill: it is to be charged none
+            sweep.service.wait(job)
+        else:
+            sweep.service.until(
+                lambda job=job, worker=worker: (  # type: ignore[misc]
+                    sweep.service.get(job).state in TERMINAL
+                    or "job.requeued" in sweep.service.events(job)
+                    or worker.process.poll() is not None
+                ),
+                bool,
+                PATIENCE_SECONDS,
+            )
+        worker.kill()
         sweep.tried.append(Tried(job, dataset, name, of_a_disk))
