@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 Latents = Callable[..., bytes]
 
-LONG = 60.0
-"""A lease that no delay of a busy machine outlasts, in seconds: where no worker dies or stands still."""
+LONG = 60.0  # seconds of lease that no delay outlasts: where no worker dies or stands still
 
 
 @pytest.fixture
@@ -103,8 +102,7 @@ def test_a_drained_worker_saves_and_releases_what_it_holds(
     )
     assert worker.end() < service.settings.drain_seconds
     assert worker.process.returncode == 0
-    job = service.get(job_id)
-    assert job.state not in TERMINAL
+    assert service.get(job_id).state not in TERMINAL
     assert "job.checkpoint" in service.events(job_id)
     # Nothing waits for the lease to run out: the next worker takes it at once.
     with service.store.write() as tx:
