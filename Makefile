@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve check test test-gpu test-slow bench audit pins clean
+.PHONY: help venv demo serve check test test-gpu test-slow bench audit storm fuzz sweep pins clean
 
 help: ## show this list
 	@echo "Cultivar: make TARGET. The first use installs into $(VENV), some minutes; later uses start at once."
@@ -62,17 +62,28 @@ test-slow: venv ## the exhaustive tests
 test-gpu: venv ## the tests that want a CUDA device
 	@$(PY) -m pytest tests/gpu -rs $(ARGS)
 
+sweep: venv ## a kill, a full disk, an I/O error at every call of the publish path
+	@$(PY) -m pytest tests/sweep tests/workers/test_swept_outcomes.py tests/workers/test_full_disk.py -s $(ARGS)
+
 bench: venv ## list the benchmarks, or run one (NAME=longtail ARGS='--quick')
 ifdef NAME
 	@$(PY) -m benchmarks.$(NAME) $(ARGS)
 else
 	@echo "make bench NAME=… ARGS='--quick'; what each measures, costs and should show: ARGS=--help"
-	@for file in $$(grep -l __main__ benchmarks/*.py); do \
+	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
 	  printf '  %-12s %s\n' "$$(basename $$file .py)" "$$(sed -n '1s/"""//gp' $$file)"; done
 endif
 
 audit: venv ## bills of materials (var/sbom), licences, known vulnerabilities of every pin (needs PyPI)
 	@$(PY) scripts/audit.py $(ARGS)
+
+storm: venv ## faults at random over thousands of jobs, on SQLite and PostgreSQL; six mutants (1.5 h)
+	@status=0; for storm in "--database sqlite" "--database postgresql" "--mutants"; do \
+	  $(PY) -m benchmarks.storm $$storm --table docs/promises-storm.md $(ARGS) || status=1; \
+	done; exit $$status  # a promise that one storm breaks keeps none of the others from being tried
+
+fuzz: venv ## attack the API and every decoder, hours (ARGS='--cases 2000 --mutants 2000')
+	@$(PY) -m tests.fuzz $(ARGS)
 
 pins: venv ## write constraints.txt from the environment that passed
 	@{ sed -n '/^#/p' constraints.txt; \

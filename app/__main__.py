@@ -5,16 +5,20 @@ import logging
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from app import admin
+from app.backup.folder import BackupError
+from app.domain.problems import Problem
 from app.embedded import serve, serve_api
 from app.home import migrate
 from app.queue import Bell
 from app.reconcile import Reconciler
 from app.settings import Settings
+from app.store.blobs import open_blobs
 from app.store.database import Store
 from app.supervisor import StackError
 
@@ -32,13 +36,17 @@ def main(argv: list[str] | None = None) -> int:
         for name in ("httpx", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         arguments.run(settings, arguments)
-    except (StackError, admin.AdminError) as error:
+    except (StackError, admin.AdminError, BackupError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Problem as problem:
+        print(f"error: {problem.detail}", file=sys.stderr)
         return 1
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
-            print(f"error: CULTIVAR_{name}: {fault['msg']}", file=sys.stderr)
+            message = fault["msg"].removeprefix("Value error, ")
+            print(f"error: CULTIVAR_{name}: {message}", file=sys.stderr)
         return 1
     return 0
 
@@ -78,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", parents=[common], help="put back what was lost, in a process of its own"
     )
     command.set_defaults(run=lambda settings, _: _reconcile(settings))
-    command = commands.add_parser("admin", parents=[common], help="tenants and keys")
+    command = commands.add_parser("admin", parents=[common], help="tenants, keys, blobs, backups")
     admin.add_arguments(command)
     command.set_defaults(run=_admin)
     return parser
@@ -96,14 +104,14 @@ def _reconcile(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     store = Store(settings.database)
     try:
-        Reconciler(store, Bell(settings.redis_url), settings).run_forever(stop)
+        blobs = open_blobs(settings.blobs, settings.home)
+        Reconciler(store, Bell(settings.redis_url), settings, blobs).run_forever(stop)
     finally:
         store.close()
 
 
 def _admin(settings: Settings, arguments: argparse.Namespace) -> None:
-    for line in admin.run(settings, arguments):
-        print(line)
+    admin.run(settings, arguments, partial(print, flush=True))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
+from app.bounded_head import BoundedHead
 from app.home import first_key, lock_home, migrate, write_private
 from app.main import create_app
 from app.redis_server import running_redis
@@ -187,6 +188,8 @@ def uvicorn_config(settings: Settings) -> uvicorn.Config:
         create_app(settings),
         host=settings.host,
         port=settings.port,
+        http=BoundedHead,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -7,7 +7,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -37,11 +36,7 @@ from app.reconcile import Reconciler
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
-
-try:
-    VERSION = version("cultivar-server")
-except PackageNotFoundError:  # run from a source tree that nobody installed
-    VERSION = "0"
+from app.version import VERSION
 
 
 def create_app(
@@ -80,9 +75,9 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.services = services
-    problems.install(app)
-    app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
     routers = _routers()
+    problems.install(app, routers)
+    app.add_middleware(Edge, allowed_hosts=settings.allowed_hosts, metrics=services.metrics)
     for router in routers:
         app.include_router(router)
     openapi.install(app, routers)
@@ -121,7 +116,7 @@ def _lifespan(
         if owns_store:
             await asyncio.to_thread(services.store.migrate)
         stop = threading.Event()
-        reconciler = Reconciler(services.store, services.bell, services.settings)
+        reconciler = Reconciler(services.store, services.bell, services.settings, services.blobs)
         reconciling = threading.Thread(
             target=reconciler.run_forever, args=(stop,), name="reconciler", daemon=True
         )

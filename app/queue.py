@@ -36,6 +36,7 @@ class Bell:
 
     def __init__(self, redis_url: str | None) -> None:
         self._redis = None
+        self._queues: dict[str, Queue] = {}
         if redis_url:
             self._redis = redis.Redis.from_url(
                 redis_url,
@@ -44,6 +45,11 @@ class Bell:
                 retry=Retry(NoBackoff(), 0),
                 health_check_interval=0,
             )
+            # Made once: making one takes longer than asking Redis for its length.
+            self._queues = {
+                name: Queue(name, connection=self._redis, serializer=JSONSerializer)
+                for name in CLASSES
+            }
         self._resting_until = 0.0
         self._lock = threading.Lock()
 
@@ -52,7 +58,7 @@ class Bell:
         if self._redis is None or self._resting():
             return False
         try:
-            queue = _queue(self._redis, task_class)
+            queue = self._queues[task_class]
             wanted = min(times, WAITING_LIMIT - queue.count)
             if wanted > 0:
                 wake = Queue.prepare_data(WAKE, result_ttl=0, failure_ttl=0, timeout=3600)
@@ -75,7 +81,7 @@ class Bell:
         if self._redis is None or self._resting():
             return None
         try:
-            return {name: _queue(self._redis, name).count for name in CLASSES}
+            return {name: queue.count for name, queue in self._queues.items()}
         except (redis.RedisError, OSError):
             self._rest()
             return None
@@ -101,7 +107,3 @@ class Bell:
     def _rest(self) -> None:
         with self._lock:
             self._resting_until = time.monotonic() + _REST_SECONDS
-
-
-def _queue(connection: "redis.Redis", name: str) -> Queue:
-    return Queue(name, connection=connection, serializer=JSONSerializer)

@@ -1,16 +1,17 @@
 """Puts back what was lost: silent workers' tasks, unheard bells, overdue and canceled jobs."""
 
 import logging
-import os
-import secrets
-import socket
 import threading
 from datetime import timedelta
 
+from app.collecting import Collecting
 from app.domain.problems import Problem
 from app.queue import Bell
 from app.settings import Settings
+from app.store.blob_files import BlobStore
 from app.store.database import Store
+from app.store.garbage import Collector
+from app.store.roles import new_holder
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,24 @@ _AT_ONCE = 500
 
 
 class Reconciler:
-    """Run it in as many processes as there are: a lease of its own lets one work at a time."""
+    """Run it in as many processes as there are: a lease of its own lets one work at a time.
 
-    def __init__(self, store: Store, bell: Bell, settings: Settings) -> None:
+    Args:
+        blobs: where blobs that nothing names are collected; without it, none are.
+    """
+
+    def __init__(
+        self, store: Store, bell: Bell, settings: Settings, blobs: BlobStore | None = None
+    ) -> None:
         self._store = store
         self._bell = bell
         self._settings = settings
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._name = new_holder()
         self._rounds = 0
+        self._collecting = blobs and Collecting(
+            Collector(store, blobs, settings.collect_grace_seconds, self._name),
+            settings.collect_seconds,
+        )
 
     def run_once(self) -> bool:
         """Do one round; False where another process has the role."""
@@ -50,6 +61,8 @@ class Reconciler:
         self._ring()
         if self._rounds % _HOUSEKEEPING_ROUNDS == 0:
             self._clean_up()
+        if self._collecting:
+            self._collecting.begin_if_due()
         self._rounds += 1
         return True
 
@@ -62,6 +75,8 @@ class Reconciler:
                 log.warning("reconciling waits: %s", problem.detail)
             except Exception:  # a thread of its own: what it raises nobody else would see
                 log.exception("a round of reconciling failed; the next one tries again")
+        if self._collecting:
+            self._collecting.end()
         try:
             with self._store.write() as tx:
                 tx.roles.give_up(ROLE, self._name)

@@ -3,11 +3,22 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MiB = 1 << 20
 GiB = 1 << 30
+
+
+def _address(*beginnings: str) -> AfterValidator:
+    """Refuse an address of another kind, whose words stay untold: a password may be among them."""
+
+    def check(value: str) -> str:
+        if value and not value.startswith(beginnings):
+            raise ValueError(f"expected is {', '.join(f'{one}…' for one in beginnings)}")
+        return value
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -20,14 +31,14 @@ class Settings(BaseSettings):
     home: Path = Path("~/.cultivar").expanduser()
     """Where the embedded stack keeps database, blobs, Redis' append-only file and its key."""
 
-    database_url: str | None = None
+    database_url: Annotated[str, _address("sqlite:///", "postgresql+psycopg://")] | None = None
     """`postgresql+psycopg://…` or `sqlite:///…`; by default SQLite under `home`."""
 
     redis_url: str | None = None
     """`redis://…` or `unix://…`; by default `serve` starts a Redis of its own."""
 
-    blob_url: str | None = None
-    """`s3://bucket/prefix` (or gs://, az://); by default a folder under `home`."""
+    blob_url: Annotated[str, _address("file:///", "s3://", "gs://", "az://")] | None = None
+    """`s3://bucket/prefix` (or gs://, az://, `file:///folder`); by default a folder under `home`."""
 
     redirect_downloads: bool = True
     """Whether downloads are sent on to an object store, which clients must then be able to reach."""
@@ -59,11 +70,17 @@ class Settings(BaseSettings):
     reconcile_seconds: Annotated[float, Field(gt=0)] = 1.0
     """How often lost tasks and lost bells are looked for."""
 
-    poll_seconds: Annotated[float, Field(gt=0)] = 2.0
-    """How often an idle worker looks at the database without having been rung."""
+    poll_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """How often an idle worker looks at the database without having been rung; a look takes it about a millisecond."""
 
     max_crashes: Annotated[int, Field(ge=1)] = 3
     """Worker deaths without progress in between after which a job fails with `crash_loop`."""
+
+    collect_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """How often blobs that nothing names any more are looked for."""
+
+    collect_grace_seconds: Annotated[float, Field(gt=0)] = 86400.0
+    """How long such a blob stays, twice: at its place, then set aside. Must exceed what clocks differ by."""
 
     no_progress_seconds: Annotated[float, Field(gt=0)] = 600.0
     """How long a task may run without progress before it fails with `no_progress`."""

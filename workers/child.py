@@ -18,6 +18,7 @@ from app.domain.problems import OutOfSpace, Problem, Unavailable
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from models.errors import InputProblem, Interrupted
+from workers.disk import refusal
 from workers.messages import (
     OUT_OF_MEMORY,
     OUT_OF_SPACE,
@@ -39,6 +40,8 @@ from workers.shelf import Shelf
 from workers.task import TaskRun
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.05
 
 
 class Child:
@@ -76,13 +79,19 @@ class Child:
             # Two threads that import one package can meet half of it: only the stage that imports
             # nothing heavy starts before torch is there.
             if claim.kind != "ingest":
-                self._warm.join()
+                self._await_warmth(task)
             return Done(entry_point(claim.kind, claim.stage)(task))
         except Exception as error:  # the process boundary; each is reported
             outcome = outcome_of(error)
             if isinstance(outcome, Failed) and outcome.code == "internal_error":
                 log.exception("job %s, stage %s: a bug", claim.job_id, claim.stage)
             return outcome
+
+    def _await_warmth(self, task: TaskRun) -> None:
+        """Wait for the imports, which take seconds; a worker that is told to end does not wait for them."""
+        while self._warm.is_alive():
+            task.stop_here()
+            self._warm.join(_LOOK_SECONDS)
 
     def _asked_to_stop(self) -> bool:
         return self._pipe.poll(0) and isinstance(receive_in_child(self._pipe), Stop)
@@ -94,10 +103,11 @@ def outcome_of(error: Exception) -> Outcome:
         return Stopped()
     if isinstance(error, InputProblem):
         return Failed(error.code, error.detail, error.param)
-    if isinstance(error, OutOfSpace) or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    ):
+    refused = refusal(error)
+    if isinstance(error, OutOfSpace) or refused == errno.ENOSPC:
         return Retry(OUT_OF_SPACE, "The disk is full.")
+    if refused == errno.EIO:
+        return Retry(UNAVAILABLE, "The disk failed.")
     if isinstance(error, Unavailable):
         return Retry(UNAVAILABLE, error.detail)
     if isinstance(error, Problem):

@@ -4,6 +4,7 @@
 a file. It never loads torch. What a bad file does to it (memory, time, a crash) stays in it.
 """
 
+import errno
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ from models.embeddings.limits import Limits
 from models.embeddings.spec import Columns
 from models.embeddings.vectors import read_vectors
 from models.errors import InputProblem
+from workers.disk import refusal
 from workers.orphans import die_with_parent, prefer_as_victim
 
 _OPEN_FILES = 256
@@ -101,7 +103,7 @@ def _saved(path: Path, array: np.ndarray[Any, Any]) -> str:
     return str(path)
 
 
-_READERS = {"embeddings": _embeddings, "raw": _raw, "vectors": _vectors, "head": _head}
+READERS = {"embeddings": _embeddings, "raw": _raw, "vectors": _vectors, "head": _head}
 
 
 def main(parent: int) -> None:
@@ -111,17 +113,34 @@ def main(parent: int) -> None:
     limit_resources(request["memory_bytes"], request["seconds"], 2 * request["max_array_bytes"])
     reply: dict[str, Any]
     try:
-        reply = {"ok": _READERS[request["what"]](request)}
+        reply = {"ok": READERS[request["what"]](request)}
     except InputProblem as problem:
         reply = {"problem": [problem.code, problem.detail, problem.param]}
     except MemoryError:
         reply = {"problem": ["array_too_large", _too_large(request["memory_bytes"]), None]}
     except OSError as error:
-        reply = {"errno": error.errno}
-    draft = Path(request["reply"]).with_suffix(".part")
-    draft.write_text(json.dumps(reply))
-    draft.rename(request["reply"])
-    os._exit(0)
+        reply = {"errno": refusal(error) or error.errno}
+    os._exit(_answer(Path(request["reply"]), reply))
+
+
+def _answer(path: Path, reply: dict[str, Any]) -> int:
+    """Leave the reply where it is looked for; return the exit status, which is all that a bad disk lets out.
+
+    Raises:
+        OSError: it is not the disk's fault; to try again would not help.
+    """
+    draft = path.with_suffix(".part")
+    try:
+        draft.write_text(json.dumps(reply))
+        draft.rename(path)
+    except OSError as error:
+        match refusal(error):
+            case errno.ENOSPC:
+                return os.EX_CANTCREAT
+            case errno.EIO:
+                return os.EX_IOERR
+        raise
+    return 0
 
 
 def _too_large(memory_bytes: int) -> str:

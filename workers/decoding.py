@@ -1,5 +1,6 @@
 """Runs the decoding process and watches it: time, progress, an early end."""
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from models.errors import InputProblem, Interrupted
 from workers.task import TaskRun
 
 _LOOK_SECONDS = 0.05
+_REFUSED = {os.EX_CANTCREAT: errno.ENOSPC, os.EX_IOERR: errno.EIO}
+"""What the disk said to a decoder that could not write its reply, by its exit status."""
 
 
 def decode(task: TaskRun, request: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +77,9 @@ def _bytes_moved(pid: int) -> int:
     return int(counted.get("rchar", 0)) + int(counted.get("wchar", 0))
 
 
-def _died(status: int, seconds: float) -> InputProblem:
+def _died(status: int, seconds: float) -> InputProblem | OSError:
+    if status in _REFUSED:
+        return OSError(_REFUSED[status], os.strerror(_REFUSED[status]))
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         found = f"did not end within {seconds:g} s, or took more memory than the host has"
     else:

@@ -93,8 +93,7 @@ class TaskRun:
 
     def keep_folder(self, folder: Path) -> dict[str, dict[str, Any]]:
         """Put each file of `folder` into the blob store; return name → ``{"sha256", "bytes"}``."""
-        kept = {path.name: self.keep(path) for path in sorted(folder.iterdir())}
-        return {name: {"sha256": blob.sha256, "bytes": blob.bytes} for name, blob in kept.items()}
+        return {path.name: self.keep(path).named for path in sorted(folder.iterdir())}
 
     def fetch(self, sha256: str) -> Path:
         """Return a blob as a local file, to be read only."""

@@ -1,6 +1,6 @@
 """`/v1/artifacts`, and what a job's outputs are reached by: files, a zip of them, the report."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
@@ -18,21 +18,34 @@ from app.domain.records import Artifact
 router = APIRouter(prefix="/v1", tags=["artifacts"], route_class=ApiRoute)
 
 _BINARY = {"type": "string", "format": "binary"}
+_ANYTHING = {"*/*": {"description": "The bytes of the file, of the media type that it has."}}
 _TOLD = headers(ETag="The file's sha-256.", Repr_Digest="sha-256 of the whole file (RFC 9530).")
-_CONTENT: Responses = {
-    200: content({"application/octet-stream": _BINARY}, "The file.") | {"headers": _TOLD},
-    206: content({"application/octet-stream": _BINARY}, "The range.") | {"headers": _TOLD},
-    302: {"description": "Where the object store hands it out."},
-    304: {"description": "It is as `If-None-Match` knows it."},
-}
-CONTENT_RESPONSES = _CONTENT | problems(404, 416)
 _ZIP: Responses = {200: content({"application/zip": _BINARY}, "All files.")}
-_REPORT: Responses = {
-    200: content(
-        {"application/json": {"type": "object"}, "text/html": {"type": "string"}},
-        "The report: JSON, or with `Accept: text/html` a page that needs nothing else.",
-    )
-}
+
+
+def file_responses(
+    media: dict[str, dict[str, Any]] | None = None, whole: str = "The file."
+) -> Responses:
+    """Return the `responses` of a route that ends in `blob_response`.
+
+    Args:
+        media: schemas by media type or range; by default any, as the file's own media type is told.
+        whole: what an answer of 200 is.
+    """
+    media = media or _ANYTHING
+    return {
+        200: content(media, whole) | {"headers": _TOLD},
+        206: content(media, "The range of it.") | {"headers": _TOLD},
+        302: {"description": "Where the object store hands it out."},
+        304: {"description": "It is as `If-None-Match` knows it."},
+    } | problems(404, 416)
+
+
+IMAGE: dict[str, dict[str, Any]] = {"image/*": _BINARY}
+_REPORT = file_responses(
+    {"application/json": {"type": "object"}, "text/html": {"type": "string"}},
+    "The report: JSON, or with `Accept: text/html` a page that needs nothing else.",
+)
 # A report is our own page, but its words (names of classes) are the caller's.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -43,9 +56,7 @@ def get_artifact(artifact_id: str, caller: ArtifactReader) -> ArtifactView:
     return ArtifactView.model_validate(_find(caller, artifact_id))
 
 
-@router.get(
-    "/artifacts/{artifact_id}/content", response_class=Response, responses=CONTENT_RESPONSES
-)
+@router.get("/artifacts/{artifact_id}/content", response_class=Response, responses=file_responses())
 def get_artifact_content(artifact_id: str, asked: Asked, caller: ArtifactReader) -> Response:
     """Download an artifact, or one `Range` of it."""
     return blob_response(asked, caller, _download(_find(caller, artifact_id)))
@@ -79,7 +90,7 @@ def download_job_artifacts(job_id: str, caller: ArtifactReader) -> Response:
 @router.get(
     "/jobs/{job_id}/report",
     response_class=Response,
-    responses=_REPORT | problems(404),
+    responses=_REPORT,
 )
 def get_job_report(
     job_id: str,

@@ -48,6 +48,11 @@ class Caller:
     def tenant_id(self) -> str:
         return self.principal.tenant_id
 
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the key has the scope."""
+        if scope not in self.principal.scopes:
+            raise Forbidden(f"This key lacks the scope {scope}.", param=scope)
+
     @property
     def store(self) -> Store:
         return self.services.store
@@ -76,10 +81,11 @@ class Scoped:
 
     async def __call__(self, request: Request) -> Caller:
         principal = cast("Principal", request.state.principal)
-        if self.scope is not None and self.scope not in principal.scopes:
-            raise Forbidden(f"This key lacks the scope {self.scope}.", param=self.scope)
-        return Caller(
+        caller = Caller(
             services=services(request),
             principal=principal,
             path=f"{request.method} {request.url.path}",
         )
+        if self.scope is not None:
+            caller.require(self.scope)
+        return caller

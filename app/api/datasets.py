@@ -5,9 +5,10 @@ from typing import cast, get_args
 
 from fastapi import APIRouter, Response
 
-from app.api.artifacts import CONTENT_RESPONSES
+from app.api.artifacts import IMAGE, file_responses
 from app.api.callers import DatasetReader, DatasetWriter
 from app.api.context import Caller
+from app.api.deleting import DELETED, Cascade, DryRun, delete
 from app.api.downloads import Asked, Download, blob_response
 from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.openapi import problems
@@ -23,8 +24,10 @@ from app.api.schemas.dataset import (
     EmbeddingDatasetRequest,
     RawDatasetRequest,
 )
+from app.api.schemas.deletion import DeletionView
 from app.api.submitting import RETRY_AFTER, ring
 from app.api.uploads import check_suffix
+from app.domain.deletions import Deletion
 from app.domain.ids import new_id
 from app.domain.jobs import NewJob
 from app.domain.problems import Invalid, NotFound
@@ -53,6 +56,7 @@ def create_dataset(
 ) -> Response:
     """Make a dataset of complete uploads; it may be named in jobs at once."""
     with caller.store.write() as tx:
+        tx.tenants.naming(caller.tenant_id)
 
         def make() -> Answer:
             dataset = _create(tx, caller, body)
@@ -86,7 +90,7 @@ def get_dataset_stats(dataset_id: str, caller: DatasetReader) -> DatasetStats:
     return DatasetStats.model_validate(_find(caller, dataset_id))
 
 
-@router.get("/{dataset_id}/thumbnails", response_class=Response, responses=CONTENT_RESPONSES)
+@router.get("/{dataset_id}/thumbnails", response_class=Response, responses=file_responses(IMAGE))
 def get_dataset_thumbnails(dataset_id: str, asked: Asked, caller: DatasetReader) -> Response:
     """Show up to 64 items of a dataset of images, some of each class, as one WebP image."""
     kept = ((_find(caller, dataset_id).manifest or {}).get("columns") or {}).get("thumbnails")
@@ -94,6 +98,27 @@ def get_dataset_thumbnails(dataset_id: str, asked: Asked, caller: DatasetReader)
         raise NotFound("picture", because="the dataset is not of images, or not ready")
     sheet = Download("thumbnails.webp", kept["sha256"], kept["bytes"], "image/webp")
     return blob_response(asked, caller, sheet)
+
+
+@router.delete("/{dataset_id}", response_model=DeletionView, responses=DELETED)
+def delete_dataset(
+    dataset_id: str,
+    caller: DatasetWriter,
+    *,
+    dry_run: DryRun = False,
+    cascade: Cascade = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Delete a dataset, the job that makes it, and the uploads that nothing else names.
+
+    Jobs whose specs name it derive from it. Jobs other than the ingest go only by a key with `jobs:write` too.
+    """
+
+    def plan(tx: Transaction) -> Deletion:
+        return tx.deletions.of_dataset(caller.tenant_id, dataset_id, cascade)
+
+    answer = delete(caller, key, dataset_id, plan, cascade=cascade, dry_run=dry_run)
+    return answer.response()
 
 
 @router.patch("/{dataset_id}", responses=problems(404, 415))

@@ -17,7 +17,7 @@ from app.api.route import ApiRoute
 from app.api.schemas.base import Page
 from app.api.schemas.job import EventView
 from app.domain.jobs import TERMINAL
-from app.domain.problems import Invalid
+from app.domain.problems import Invalid, NotFound
 from app.domain.records import Event
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ApiRoute)
@@ -31,7 +31,9 @@ _RESPONSES: Responses = {
     200: content(
         {
             "application/json": {"$ref": "#/components/schemas/Page_EventView_"},
-            _STREAM: {"type": "string"},
+            _STREAM: {
+                "description": "Each event's `data` is an `EventView`, its `id` that one's `seq`."
+            },
         },
         "A page, or with `Accept: text/event-stream` a stream that ends with the job.",
     ),
@@ -70,7 +72,10 @@ async def _follow(caller: Caller, job_id: str, after: int) -> AsyncIterator[byte
     last_sent = time.monotonic()
     while True:
         # The state first: an event stored after a look at the state is found by the next look.
-        job = await run_in_threadpool(find_job, caller, job_id)
+        try:
+            job = await run_in_threadpool(find_job, caller, job_id)
+        except NotFound:  # deleted meanwhile; whoever comes again is told so
+            return
         events, has_more = await run_in_threadpool(_page, caller, job_id, after, _BATCH)
         for event in events:
             after = event.seq

@@ -1,21 +1,22 @@
-"""`/v1/jobs`: ask for work, look at it, cancel it, repeat it."""
+"""`/v1/jobs`: ask for work, look at it, cancel it, repeat it, delete it."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from app.api.allowed_models import check_models
 from app.api.callers import JobReader, JobWriter
 from app.api.context import Caller
+from app.api.deleting import DELETED, Cascade, DryRun, delete
 from app.api.idempotency import Answer, IdempotencyKey, once
 from app.api.job_filters import ids_of, metadata_of
 from app.api.openapi import Responses, headers, problems
 from app.api.paging import After, Limit, page
 from app.api.planning import plan_of
 from app.api.route import ApiRoute
-from app.api.schemas.base import Page
+from app.api.schemas.base import Moment, Page
+from app.api.schemas.deletion import DeletionView
 from app.api.schemas.job import JobRequest, JobView, ValidationView
 from app.api.submitting import (
     RETRY_AFTER,
@@ -29,6 +30,7 @@ from app.api.submitting import (
     unfinished,
 )
 from app.api.waiting import ended, preferred_wait
+from app.domain.deletions import Deletion
 from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobKind, JobState
 from app.domain.problems import Conflict, NotFound
 from app.domain.specs import IngestSpec, parse_spec
@@ -74,6 +76,7 @@ async def create_job(
 def _submit(caller: Caller, key: str | None, body: JobRequest) -> tuple[Answer, str]:
     check_models(caller.services.settings, body.spec)
     with caller.store.write() as tx:
+        tx.tenants.naming(caller.tenant_id)
 
         def make() -> Answer:
             inputs = list(Inputs(tx, caller.tenant_id).of(body.spec))
@@ -122,7 +125,7 @@ def list_jobs(
     ] = None,
     kind: Annotated[JobKind | None, Query(description="The job's `kind`.")] = None,
     status: Annotated[JobState | None, Query(description="The job's `state`.")] = None,
-    created_after: AwareDatetime | None = None,
+    created_after: Moment | None = None,
     limit: Limit = 20,
     after: After = None,
 ) -> Page[JobView]:
@@ -159,6 +162,28 @@ def get_job(
     return response
 
 
+@router.delete("/{job_id}", response_model=DeletionView, responses=DELETED)
+def delete_job(
+    job_id: str,
+    caller: JobWriter,
+    *,
+    dry_run: DryRun = False,
+    cascade: Cascade = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Delete a job that has ended, with all that it has made: files, generator, classifier, dataset.
+
+    Jobs whose specs name it, or something that it has made, derive from it. A repeat with the same
+    `Idempotency-Key` gets the first answer; without, there is nothing of that id any more.
+    """
+
+    def plan(tx: Transaction) -> Deletion:
+        return tx.deletions.of_job(caller.tenant_id, job_id, cascade)
+
+    answer = delete(caller, key, job_id, plan, cascade=cascade, dry_run=dry_run)
+    return answer.response()
+
+
 @router.post("/{job_id}/cancel", responses=problems(404))
 def cancel_job(job_id: str, caller: JobWriter) -> JobView:
     """Ask a job to stop; one that has ended stays as it is, and that is no error."""
@@ -178,6 +203,7 @@ def cancel_job(job_id: str, caller: JobWriter) -> JobView:
 def retry_job(job_id: str, caller: JobWriter, key: IdempotencyKey = None) -> Response:
     """Make a new job of the same spec and seed, which names this one in `retry_of`."""
     with caller.store.write() as tx:
+        tx.tenants.naming(caller.tenant_id)
 
         def make() -> Answer:
             job = _retryable(tx, caller, job_id)

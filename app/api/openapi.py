@@ -20,6 +20,7 @@ BINARY_BODY: dict[str, Any] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_OF_A_BODY = (400, 413, 415)
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REASONS = {
     401: "No key, or one that is unknown, revoked or expired.",
@@ -89,6 +90,8 @@ def _document(app: FastAPI, scopes: Mapping[str, str | None]) -> dict[str, Any]:
             operation["responses"].pop("422", None)
             if "parameters" in operation or "requestBody" in operation:
                 operation["responses"]["422"] = _problem(422)
+            if "requestBody" in operation:
+                operation["responses"] |= {str(one): _problem(one) for one in _OF_A_BODY}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     return document

@@ -7,8 +7,9 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -51,8 +52,11 @@ def answer(problem: Problem, request_id: str | None) -> ProblemResponse:
     return ProblemResponse(problem.body(request_id), problem.status, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Give the application its exception handlers; `app.api.edge` answers what none of them takes."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Give the application its exception handlers; `app.api.edge` answers what none of them takes.
+
+    ``routers`` are all that the application includes: a 405 names the methods that they take.
+    """
 
     def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -60,7 +64,10 @@ def install(app: FastAPI) -> None:
 
     def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(_from_http(error), request.state.request_id)
+        problem = _from_http(error)
+        if isinstance(problem, MethodNotAllowed) and (allowed := _methods(routers, request)):
+            problem.headers["Allow"] = allowed
+        return answer(problem, request.state.request_id)
 
     def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -69,6 +76,19 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def _methods(routers: Sequence[APIRouter], request: Request) -> str:
+    """Return every method that a path takes; the framework's `Allow` names its first route's alone."""
+    routes = [
+        route
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
+    ]
+    # A fixed path, such as /jobs/validate, comes before one with an id, and is not an id itself.
+    same = (route.methods or set() for route in routes if route.path == routes[0].path)
+    return ", ".join(sorted(set().union(*same)))
 
 
 def _from_http(error: HTTPException) -> Problem:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.artifacts import CONTENT_RESPONSES
+from app.api.artifacts import IMAGE, file_responses
 from app.api.callers import ArtifactReader, JobReader, JobWriter
 from app.api.context import Caller
 from app.api.downloads import Asked, Download, blob_response
@@ -85,7 +85,7 @@ def list_job_items(
 
 
 @router.get(
-    "/{job_id}/items/{item_id}/{side}", response_class=Response, responses=CONTENT_RESPONSES
+    "/{job_id}/items/{item_id}/{side}", response_class=Response, responses=file_responses(IMAGE)
 )
 def get_job_item_image(
     job_id: str,

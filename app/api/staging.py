@@ -1,8 +1,6 @@
 """Parts of uploads on disk: written beside their place, renamed when whole, joined at the end."""
 
-import errno
 import hashlib
-import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -11,9 +9,10 @@ from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 
-from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge, Unavailable
+from app.domain.problems import BadRequest, Conflict, OutOfSpace, TooLarge
 from app.domain.records import Part
-from app.store.blob_files import full_disk
+from app.store.blob_files import disk_problems, make_folder, sync
+from app.store.failpoints import failpoint
 
 _CHUNK = 1 << 20
 _FOLDER = "uploads"
@@ -26,8 +25,9 @@ class Staging:
         self.root = folder / _FOLDER / tenant_id
 
     def ensure_space(self, wanted: int) -> None:
-        """Raise OutOfSpace where a file of this size cannot fit now."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Raise OutOfSpace where a file of this size cannot fit now, Unavailable where the disk fails."""
+        with disk_problems():
+            make_folder(self.root)
         if shutil.disk_usage(self.root).free < wanted:
             raise OutOfSpace(f"There is no room for {wanted} bytes.")
 
@@ -40,15 +40,18 @@ class Staging:
             BadRequest: the body ended early.
             TooLarge: it went on after ``expected`` bytes; not more than one chunk was read beyond.
             OutOfSpace: the disk is full.
+            Unavailable: the disk did not take it, or did not confirm that it did.
         """
         folder = self.root / upload_id
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f"{number}.{uuid4().hex}.partial"
         part = ReceivedPart(temporary, folder / str(number))
+        with disk_problems():
+            await run_in_threadpool(make_folder, folder)
         try:
-            with full_disk(), temporary.open("xb", buffering=0) as file:
+            with disk_problems(), temporary.open("xb", buffering=0) as file:
                 await _write(stream, file, part, expected)
-                await run_in_threadpool(_sync, file)
+                failpoint("part.before_sync")
+                await run_in_threadpool(sync, temporary)
         except BaseException:
             part.discard()
             raise
@@ -65,13 +68,14 @@ class Staging:
         Raises:
             Conflict: a part's bytes are not those that were received.
             OutOfSpace: the disk is full.
+            Unavailable: it failed.
         """
         folder = self.root / upload_id
         folder.mkdir(parents=True, exist_ok=True)
         whole = folder / f"whole.{uuid4().hex}.partial"
         digest = hashlib.sha256()
         try:
-            with full_disk(), whole.open("xb") as out:
+            with disk_problems(), whole.open("xb") as out:
                 for part in parts:
                     _append(folder / str(part.number), out, digest, part)
         except BaseException:
@@ -110,8 +114,12 @@ class ReceivedPart:
             rest = rest[file.write(rest) :]
 
     def keep(self) -> None:
-        """Give the part its name; a part sent twice is replaced whole."""
-        self._temporary.replace(self._final)
+        """Give the part its name, for good; a part sent twice is replaced whole."""
+        with disk_problems():
+            failpoint("part.before_rename")
+            self._temporary.replace(self._final)
+            failpoint("part.after_rename")
+            sync(self._final.parent)
 
     def discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
@@ -134,16 +142,6 @@ async def _write(
         raise BadRequest(
             f"The part has {part.bytes} bytes, {expected} were expected.", code="wrong_length"
         )
-
-
-def _sync(file: IO[bytes]) -> None:
-    """Make the part outlive a power cut; where the disk does not confirm it, it is not tried again."""
-    try:
-        os.fsync(file.fileno())
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise Unavailable("The disk did not confirm the part; send it again.") from error
 
 
 def _append(source: Path, out: IO[bytes], whole: "hashlib._Hash", part: Part) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastapi import APIRouter, Response
 
-from app.api.artifacts import CONTENT_RESPONSES
+from app.api.artifacts import file_responses
 from app.api.callers import ModelReader
 from app.api.downloads import Asked, Download, blob_response
 from app.api.openapi import problems
@@ -54,7 +54,7 @@ def model_routes(noun: str, table: Callable[[Transaction], Models]) -> APIRouter
         name=f"get_{noun}_file",
         summary=f"Download one file of a {noun}",
         response_class=Response,
-        responses=CONTENT_RESPONSES,
+        responses=file_responses(),
     )
     def get_file(model_id: str, name: str, asked: Asked, caller: ModelReader) -> Response:
         with caller.store.read() as tx:

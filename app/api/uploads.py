@@ -95,8 +95,10 @@ def get_upload(upload_id: str, caller: DatasetReader) -> UploadView:
 
 @router.delete("/{upload_id}", status_code=204, responses=problems(404, 409))
 def delete_upload(upload_id: str, caller: DatasetWriter) -> Response:
-    """Give up an upload; datasets made of it stay."""
+    """Give up an upload; datasets made of it stay. While a job that has not ended reads it, it is refused."""
     with caller.store.write() as tx:
+        tx.tenants.alone(caller.tenant_id)
+        tx.deletions.refuse_upload_in_use(caller.tenant_id, upload_id)
         if not tx.uploads.delete(caller.tenant_id, upload_id):
             raise NotFound("upload")
     staging(caller).remove(upload_id)
@@ -124,7 +126,7 @@ async def put_part(
     received = await staging(caller).receive(upload_id, number, request.stream(), expected)
     try:
         digests.check(promised, received.sha256, "Content-Digest")
-        received.keep()
+        await run_in_threadpool(received.keep)
     except FileNotFoundError as error:  # deleted while the bytes came in
         raise NotFound("upload") from error
     except BaseException:

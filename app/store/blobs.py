@@ -4,26 +4,36 @@ Nothing is shared across tenants: that a blob exists must not tell one tenant wh
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from app.domain.problems import NotFound, Unavailable
 from app.store.blob_files import (
+    ASIDE,
     CHUNK,
-    FULL,
     Blob,
     BlobStore,
+    SetAside,
+    Stored,
+    aside_key,
     check_sum,
-    full_disk,
+    disk_problems,
     hash_file,
+    is_sha256,
     key_of,
+    make_folder,
+    read_aside,
+    sync,
     temporary_in,
     write_hashed,
 )
 from app.store.failpoints import failpoint
+
+T = TypeVar("T")
 
 __all__ = ["Blob", "BlobStore", "LocalBlobs", "open_blobs"]
 
@@ -55,10 +65,11 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.staging = root / ".staging"
-        self.staging.mkdir(parents=True, exist_ok=True)
+        with disk_problems():
+            make_folder(self.staging)
 
     def put_file(self, tenant_id: str, path: Path, *, sha256: str | None = None) -> Blob:
-        with full_disk():
+        with disk_problems():
             if path.is_relative_to(self.staging):
                 return self._adopt(tenant_id, path, hash_file(path), sha256)
             temporary = temporary_in(self.staging)
@@ -67,37 +78,76 @@ class LocalBlobs:
             return self._adopt(tenant_id, temporary, blob, sha256)
 
     def put_bytes(self, tenant_id: str, data: bytes) -> Blob:
-        with full_disk():
+        with disk_problems():
             temporary = temporary_in(self.staging)
             return self._adopt(tenant_id, temporary, write_hashed(temporary, iter([data])), None)
 
     def open_range(
         self, tenant_id: str, sha256: str, start: int = 0, end: int | None = None
     ) -> Iterator[bytes]:
-        size = self.size(tenant_id, sha256)
-        file = self._path(tenant_id, sha256).open("rb")
+        file = self._reached(tenant_id, sha256, lambda path: path.open("rb"))
+        size = os.fstat(file.fileno()).st_size
         return _pieces(file, start, size if end is None else min(end, size))
 
     def size(self, tenant_id: str, sha256: str) -> int:
-        try:
-            return self._path(tenant_id, sha256).stat().st_size
-        except FileNotFoundError:
-            raise NotFound("blob") from None
+        return self._reached(tenant_id, sha256, lambda path: path.stat().st_size)
 
     def exists(self, tenant_id: str, sha256: str) -> bool:
-        return self._path(tenant_id, sha256).is_file()
+        try:
+            self.size(tenant_id, sha256)
+        except NotFound:
+            return False
+        return True
 
     def local_path(self, tenant_id: str, sha256: str) -> Path:
         self.size(tenant_id, sha256)
         return self._path(tenant_id, sha256)
 
-    def delete(self, tenant_id: str, sha256: str) -> None:
-        self._path(tenant_id, sha256).unlink(missing_ok=True)
+    def stored(self, tenant_id: str) -> Iterator[Stored]:
+        for path in (self._root / tenant_id).glob("??/*"):
+            if not is_sha256(path.name):
+                continue  # not ours
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                yield Stored(path.name, stat.st_size, modified)
+
+    def set_aside(self, tenant_id: str, sha256: str) -> None:
+        aside = self._root / aside_key(tenant_id, sha256)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        # A rename takes whatever content has the name now, one put this moment too: it is the same.
+        with suppress(FileNotFoundError):
+            self._path(tenant_id, sha256).rename(aside)
+
+    def aside(self, tenant_id: str) -> Iterator[SetAside]:
+        for path in (self._root / ASIDE / tenant_id).glob("??/*"):
+            with suppress(FileNotFoundError):
+                key = path.relative_to(self._root).as_posix()
+                found = read_aside(key, path.stat().st_size)
+                if found is not None:
+                    yield found
+
+    def bring_back(self, tenant_id: str, sha256: str) -> bool:
+        path, back = self._path(tenant_id, sha256), False
+        folder = (self._root / ASIDE / key_of(tenant_id, sha256)).parent
+        for aside in folder.glob(f"{sha256}.*"):
+            with suppress(FileNotFoundError):  # another reader was first
+                make_folder(path.parent)
+                aside.replace(path)
+                back = True
+        return back
+
+    def destroy(self, gone: SetAside) -> bool:
+        try:
+            (self._root / gone.key).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def verify(self, tenant_id: str, sha256: str) -> bool:
         try:
-            return hash_file(self._path(tenant_id, sha256)).sha256 == sha256
-        except FileNotFoundError:
+            return self._reached(tenant_id, sha256, hash_file).sha256 == sha256
+        except NotFound:
             return False
 
     def presign(self, tenant_id: str, sha256: str, *, seconds: float = 900) -> str | None:  # noqa: ARG002 - the protocol's
@@ -110,14 +160,30 @@ class LocalBlobs:
     def _path(self, tenant_id: str, sha256: str) -> Path:
         return self._root / key_of(tenant_id, sha256)
 
+    def _reached(self, tenant_id: str, sha256: str, read: Callable[[Path], T]) -> T:
+        """Return what `read` makes of a blob's file, which is brought back where it is set aside.
+
+        Raises:
+            NotFound: there is no such blob.
+        """
+        path = self._path(tenant_id, sha256)
+        with suppress(FileNotFoundError):
+            return read(path)
+        # Whether or not it was this reader who brought it back.
+        self.bring_back(tenant_id, sha256)
+        try:
+            return read(path)
+        except FileNotFoundError:
+            raise NotFound("blob") from None
+
     def _adopt(self, tenant_id: str, temporary: Path, blob: Blob, wanted: str | None) -> Blob:
         """Make a file of the staging folder a blob."""
         try:
             check_sum(blob, wanted)
             path = self._path(tenant_id, blob.sha256)
             failpoint("blob.before_sync")
-            _sync(temporary)
-            self._make_folder(path.parent)
+            sync(temporary)
+            make_folder(path.parent)
             failpoint("blob.before_rename")
             temporary.replace(path)
             failpoint("blob.after_rename")
@@ -126,29 +192,8 @@ class LocalBlobs:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync(path.parent)
         return blob
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make a blob's folder so that it outlives a power cut: each new one is synced into its parent."""
-        if not folder.is_dir():
-            if folder != self._root:
-                self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's names, outlive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise Unavailable("The disk did not confirm what was written.") from error
-    finally:
-        os.close(handle)
 
 
 def _pieces(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:

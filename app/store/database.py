@@ -18,13 +18,14 @@ from app.domain.problems import OutOfSpace, Problem, Unavailable
 from app.store.artifacts import Artifacts
 from app.store.clock import HostClock
 from app.store.datasets import Datasets
+from app.store.deletion import Deletions
 from app.store.events import Events
 from app.store.failpoints import failpoint
 from app.store.generators import Classifiers, Generators
 from app.store.idempotency import Idempotency
 from app.store.jobs import Jobs
 from app.store.keys import Keys
-from app.store.migrate import migrate
+from app.store.migrate import lift_limits, migrate
 from app.store.register import Register
 from app.store.reviews import Reviews
 from app.store.roles import Roles
@@ -50,6 +51,7 @@ class Transaction(Work):
         self.keys = Keys(self)
         self.uploads = Uploads(self)
         self.datasets = Datasets(self)
+        self.deletions = Deletions(self)
         self.jobs = Jobs(self)
         self.tasks = Tasks(self)
         self.events = Events(self)
@@ -126,6 +128,21 @@ class Store:
             with suppress(Unavailable, OutOfSpace), self.write() as later:
                 for act in tx.afterwards:
                     act(later)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Open a reading transaction all of whose statements see the same moment.
+
+        Writers go on meanwhile. A backup may read for long, so the limits of ordinary work do not hold.
+        """
+        with _problems(), self._engine.connect() as connection:
+            if self._one_writer is None:
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                lift_limits(connection)
+                yield Transaction(connection, self._clock, writable=False)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

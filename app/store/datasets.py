@@ -2,13 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, insert, select, update
 
 from app.domain.problems import NotFound
 from app.domain.records import Dataset, DatasetState
 from app.store.pages import page
 from app.store.tables import datasets
 from app.store.work import Work
+
+_ONE = select(datasets).where(
+    datasets.c.tenant_id == bindparam("tenant_id"), datasets.c.id == bindparam("dataset_id")
+)
 
 
 class Datasets:
@@ -44,10 +48,7 @@ class Datasets:
         return dataset
 
     def get(self, tenant_id: str, dataset_id: str) -> Dataset | None:
-        mine = select(datasets).where(
-            datasets.c.tenant_id == tenant_id, datasets.c.id == dataset_id
-        )
-        row = self._work.row(mine)
+        row = self._work.row(_ONE, tenant_id=tenant_id, dataset_id=dataset_id)
         return _dataset(row) if row else None
 
     def list(

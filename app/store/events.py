@@ -8,6 +8,9 @@ from app.domain.records import Event
 from app.store.tables import events, jobs
 from app.store.work import Work
 
+FIRST = 1
+"""The number of a job's first event, and its version then."""
+
 
 class Events:
     def __init__(self, work: Work) -> None:
@@ -27,6 +30,12 @@ class Events:
             )
         )
         return seq
+
+    def first(self, job_id: str, type_: str, data: dict[str, Any]) -> None:
+        """Add the event of a job that is being made, whose version is FIRST from the start."""
+        now = self._work.now()
+        event = {"job_id": job_id, "seq": FIRST, "type": type_, "data": data, "created_at": now}
+        self._work.insert(events, event)
 
     def page(self, tenant_id: str, job_id: str, after: int, limit: int) -> tuple[list[Event], bool]:
         """Return up to ``limit`` events numbered above ``after``, oldest first, and whether more follow."""

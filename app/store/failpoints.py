@@ -1,7 +1,8 @@
-"""Named places where a test can make this process die, or its disk be full.
+"""Named places where a test can make this process die, or its disk be full or fail.
 
 ``CULTIVAR_FAILPOINT=name`` kills the process at the first passage, ``name:3`` at the third,
-``name:3:enospc`` reports a full disk there instead. Unset, a passage costs one dictionary look-up.
+``name:3:enospc`` reports a full disk there instead, ``name:3:eio`` one that fails. Unset, a passage
+costs one dictionary look-up.
 """
 
 import errno
@@ -10,6 +11,7 @@ import threading
 from collections import Counter
 
 VARIABLE = "CULTIVAR_FAILPOINT"
+_ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO}
 
 _passages: Counter[str] = Counter()
 _lock = threading.Lock()
@@ -19,7 +21,7 @@ def failpoint(name: str) -> None:
     """Do what ``CULTIVAR_FAILPOINT`` says for this place.
 
     Raises:
-        OSError: with ENOSPC, where that is asked for.
+        OSError: with ENOSPC or EIO, where that is asked for.
     """
     wanted = os.environ.get(VARIABLE)
     if not wanted:
@@ -33,6 +35,6 @@ def failpoint(name: str) -> None:
         passage = _passages[name]
     if passage != int(count or 1):
         return
-    if action == "enospc":
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if action in _ERRORS:
+        raise OSError(_ERRORS[action], os.strerror(_ERRORS[action]))
     os._exit(137)  # what a SIGKILL leaves as exit status

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy import RowMapping, bindparam, case, func, select
 
 from app.domain.jobs import Job, JobState, Step, stages_of
 from app.domain.tasks import TaskState
@@ -12,6 +12,25 @@ from app.store.work import Work
 from app.store.workers import Workers
 
 _COUNTED_PLACES = 1000
+
+# Made once: to make them takes longer than to execute them.
+_WAITS_FOR = (
+    select(tasks.c.task_class)
+    .where(tasks.c.job_id == bindparam("job_id"), tasks.c.state == TaskState.QUEUED)
+    .limit(1)
+)
+_OLDER = select(func.count()).select_from(
+    select(tasks.c.job_id)
+    .where(
+        tasks.c.state == TaskState.QUEUED,
+        tasks.c.task_class == bindparam("task_class"),
+        tasks.c.job_id < bindparam("job_id"),
+    )
+    .distinct()
+    .order_by(tasks.c.job_id)  # along the index: PostgreSQL would else gather the whole queue first
+    .limit(_COUNTED_PLACES - 1)
+    .subquery()
+)
 
 
 def views(work: Work, rows: Sequence[RowMapping]) -> list[Job]:
@@ -114,23 +133,13 @@ def queue_position(work: Work, job_id: str) -> int | None:
     Further back is not counted, so that a long queue makes no request slow. Fairness between tenants may
     serve a job earlier than its place says. None where the job waits for something else.
     """
-    waiting = select(tasks.c.task_class).where(
-        tasks.c.job_id == job_id, tasks.c.state == TaskState.QUEUED
-    )
-    task_class = work.scalar(waiting.limit(1))
-    if task_class is None:
-        return None
-    older = (
-        select(tasks.c.job_id)
-        .where(
-            tasks.c.state == TaskState.QUEUED,
-            tasks.c.task_class == task_class,
-            tasks.c.job_id < job_id,
-        )
-        .distinct()
-        .limit(_COUNTED_PLACES - 1)
-    )
-    return int(work.scalar(select(func.count()).select_from(older.subquery()))) + 1
+    task_class = work.scalar(_WAITS_FOR, job_id=job_id)
+    return None if task_class is None else place(work, job_id, task_class)
+
+
+def place(work: Work, job_id: str, task_class: str) -> int:
+    """Return the place of a job whose task of this class can be claimed."""
+    return int(work.scalar(_OLDER, job_id=job_id, task_class=task_class)) + 1
 
 
 TELLING_SHARE, TELLING_SECONDS = 0.05, 10.0

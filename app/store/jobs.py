@@ -3,20 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Select, exists, func, insert, select, update
+from sqlalchemy import Select, exists, func, select, update
 
 from app.domain.ids import new_id
-from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobState, NewJob, stages_of
+from app.domain.jobs import SUCCESSFUL, TERMINAL, Job, JobState, NewJob, Step, stages_of
 from app.domain.problems import JobFailure, NotFound
 from app.domain.tasks import TaskState
 from app.store.endings import LIVE, LockedJob, end_job, lock_job, move
-from app.store.events import Events
-from app.store.job_views import eta_seconds, queue_position, views
+from app.store.events import FIRST, Events
+from app.store.job_views import eta_seconds, place, queue_position, views
 from app.store.pages import page
-from app.store.stages import insert_task
+from app.store.stages import PlannedTask, insert_tasks
 from app.store.tables import job_inputs, job_labels, jobs, tasks
 from app.store.work import Work
+from app.store.workers import Workers
 
 _STARTED = (JobState.STARTING, JobState.RUNNING, JobState.FINALIZING)
 
@@ -31,51 +33,23 @@ class Jobs:
         Raises:
             NotFound: the tenant has no job of an input's id.
         """
-        job_id, now = id or new_id("job"), self._work.now()
         inputs = self._lock_inputs(new)
-        pending = {i for i, state in inputs.items() if state not in TERMINAL}
-        deadline = new.deadline_seconds
-        self._work.run(
-            insert(jobs).values(
-                id=job_id,
-                tenant_id=new.tenant_id,
-                kind=new.kind,
-                spec=new.spec,
-                seed=new.seed,
-                evaluate=new.evaluate,
-                release_if=new.release_if,
-                metadata=dict(new.metadata),
-                state=JobState.QUEUED,
-                version=0,
-                deadline_seconds=deadline,
-                deadline_at=None if deadline is None else now + timedelta(seconds=deadline),
-                created_at=now,
-                retry_of=new.retry_of,
-                result=None if new.makes_dataset is None else {"dataset": new.makes_dataset},
-                counts={},
-                cpu_seconds=0.0,
-                gpu_seconds=0.0,
-            )
-        )
-        for key, value in new.metadata.items():
-            self._work.run(insert(job_labels).values(job_id=job_id, key=key, value=value))
-        for input_id in inputs:
-            self._work.run(
-                insert(job_inputs).values(
-                    job_id=job_id, input_id=input_id, pending=input_id in pending
-                )
-            )
-        self._plan(job_id, new, blocked=not set(inputs.values()) <= SUCCESSFUL)
-        Events(self._work).append(job_id, "job.queued", {"blocked_by": sorted(pending)})
+        pending = sorted(i for i, state in inputs.items() if state not in TERMINAL)
+        job = self._insert(new, id or new_id("job"), tuple(pending))
+        labels = [{"job_id": job.id, "key": k, "value": v} for k, v in new.metadata.items()]
+        self._work.insert(job_labels, *labels)
+        waits = [{"job_id": job.id, "input_id": i, "pending": i in pending} for i in inputs]
+        self._work.insert(job_inputs, *waits)
+        first = self._plan(job.id, new, blocked=not set(inputs.values()) <= SUCCESSFUL)
+        Events(self._work).first(job.id, "job.queued", {"blocked_by": pending})
         for input_id, state in inputs.items():
             if state in TERMINAL - SUCCESSFUL:
-                job = lock_job(self._work, job_id)
-                assert job is not None
-                error = self._existing(new.tenant_id, input_id).error
-                why = JobFailure.job_ended(input_id, state, error)
-                end_job(self._work, job, JobState.FAILED, why)
-                break
-        return self._existing(new.tenant_id, job_id)
+                return self._fail_at_once(job, input_id, state)
+        if first is None:
+            return job
+        unserved = None if first in Workers(self._work).served() else first
+        place_in_queue = place(self._work, job.id, first)
+        return replace(job, queue_position=place_in_queue, unserved_class=unserved)
 
     def get(self, tenant_id: str, job_id: str) -> Job | None:
         """Return a job with its place in the queue and the time its present work will take."""
@@ -187,6 +161,42 @@ class Jobs:
                 ended += 1
         return ended
 
+    def _insert(self, new: NewJob, job_id: str, blocked_by: tuple[str, ...]) -> Job:
+        """Make the row, and return what a look at it would: who submits waits for every statement."""
+        now, deadline = self._work.now(), new.deadline_seconds
+        deadline_at = None if deadline is None else now + timedelta(seconds=deadline)
+        result = None if new.makes_dataset is None else {"dataset": new.makes_dataset}
+        used = {"cpu_seconds": 0.0, "gpu_seconds": 0.0}
+        row: dict[str, Any] = {
+            "id": job_id,
+            "tenant_id": new.tenant_id,
+            "kind": new.kind,
+            "spec": new.spec,
+            "seed": new.seed,
+            "evaluate": new.evaluate,
+            "release_if": new.release_if,
+            "metadata": dict(new.metadata),
+            "state": JobState.QUEUED,
+            "version": FIRST,
+            "deadline_seconds": deadline,
+            "deadline_at": deadline_at,
+            "created_at": now,
+            "retry_of": new.retry_of,
+            "result": result,
+            "counts": {},
+        }
+        self._work.insert(jobs, row | used)
+        steps = tuple(Step(stage.code, 0, 0) for stage in stages_of(new.kind, new.spec).values())
+        return Job(**row, usage=used, steps=steps, blocked_by=blocked_by)
+
+    def _fail_at_once(self, made: Job, input_id: str, state: JobState) -> Job:
+        """End a job that was made over an input which has come to nothing."""
+        job = lock_job(self._work, made.id)
+        assert job is not None
+        error = self._existing(made.tenant_id, input_id).error
+        end_job(self._work, job, JobState.FAILED, JobFailure.job_ended(input_id, state, error))
+        return self._existing(made.tenant_id, made.id)
+
     def _existing(self, tenant_id: str, job_id: str) -> Job:
         job = self.get(tenant_id, job_id)
         assert job is not None
@@ -201,20 +211,26 @@ class Jobs:
 
         Without the lock an input could end between this look and the insert, unseen by its end and by us.
         """
+        if not new.inputs:
+            return {}
         wanted = sorted(set(new.inputs))
         found = _of(new.tenant_id).where(jobs.c.id.in_(wanted)).order_by(jobs.c.id)
-        rows = self._work.rows(found.with_for_update(read=True)) if wanted else []
+        rows = self._work.rows(found.with_for_update(read=True))
         if len(rows) != len(wanted):
             raise NotFound("job")
         return {row["id"]: JobState(row["state"]) for row in rows}
 
-    def _plan(self, job_id: str, new: NewJob, *, blocked: bool) -> None:
+    def _plan(self, job_id: str, new: NewJob, *, blocked: bool) -> str | None:
+        """Make the tasks that are known now; return the class of the one that can be claimed, if one can."""
         stages = stages_of(new.kind, new.spec)
-        for index, stage in stages.items():
-            if stage.planned_by is None:
-                first = index == min(stages) and not blocked
-                state = TaskState.QUEUED if first else TaskState.BLOCKED
-                insert_task(self._work, job_id, new.tenant_id, new.kind, index, state=state)
+        first = None if blocked else min(stages)
+        planned = [
+            PlannedTask(index, TaskState.QUEUED if index == first else TaskState.BLOCKED)
+            for index, stage in stages.items()
+            if stage.planned_by is None
+        ]
+        insert_tasks(self._work, job_id, new.tenant_id, new.kind, planned)
+        return None if first is None else stages[first].task_class
 
 
 def end_if_overdue(work: Work, job: LockedJob) -> bool:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, insert, or_, select, update
 
 from app.domain.ids import new_id
 from app.domain.records import Key, Principal
@@ -17,6 +17,9 @@ _PREFIX_CHARACTERS = (
     15  # "cv_" and 48 bits: enough to find the row by, no help in guessing the rest
 )
 _USE_RESOLUTION = timedelta(minutes=1)
+
+
+_OF_PREFIX = select(keys).where(keys.c.prefix == bindparam("prefix"))
 
 
 class Keys:
@@ -60,7 +63,7 @@ class Keys:
 
     def authenticate(self, secret: str) -> Principal | None:
         """Return whom a secret speaks for; None if it is unknown, revoked or expired."""
-        row = self._work.row(select(keys).where(keys.c.prefix == secret[:_PREFIX_CHARACTERS]))
+        row = self._work.row(_OF_PREFIX, prefix=secret[:_PREFIX_CHARACTERS])
         # An unknown prefix costs the same hash and comparison as a known one.
         salt, digest = (row["salt"], row["digest"]) if row else (b"\0" * 16, b"\0" * 32)
         matches = hmac.compare_digest(_digest(salt, secret), digest)

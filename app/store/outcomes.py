@@ -16,7 +16,7 @@ from app.store.generators import Classifiers, Generators
 from app.store.leases import Held, drop, update_held
 from app.store.register import Register
 from app.store.reviews import Reviews, ask_for_pause, pause_if_asked
-from app.store.stages import insert_task
+from app.store.stages import PlannedTask, insert_tasks
 from app.store.tables import jobs, tasks
 from app.store.work import Work
 
@@ -107,20 +107,13 @@ def _stored(effects: Effects) -> Iterator[tuple[str, int]]:
 
 def _plan(work: Work, job: LockedJob, planner: str, plan: tuple[NewTask, ...]) -> None:
     stages = {stage.code: index for index, stage in enumerate(job.pipeline)}
+    planned = []
     for task in plan:
         index = stages[task.stage]
         if job.pipeline[index].planned_by != planner:
             raise ValueError(f"stage {task.stage} is not planned by {planner}")
-        insert_task(
-            work,
-            job.id,
-            job.tenant_id,
-            job.row["kind"],
-            index,
-            state=TaskState.BLOCKED,
-            shard=task.shard,
-            payload=task.payload,
-        )
+        planned.append(PlannedTask(index, TaskState.BLOCKED, task.shard, task.payload))
+    insert_tasks(work, job.id, job.tenant_id, job.row["kind"], planned)
 
 
 def _advance(work: Work, job: LockedJob, index: int) -> None:

@@ -1,4 +1,4 @@
-"""The register of blobs: what each tenant has stored."""
+"""The register of blobs: what each tenant has stored, and when it was last named."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,15 @@ class Register:
         self._work = work
 
     def add(self, tenant_id: str, sha256: str, size: int) -> None:
-        """Note a blob whose bytes are in the blob store; the same again changes nothing."""
-        self._work.insert_unless_there(
-            blobs, tenant_id=tenant_id, sha256=sha256, bytes=size, created_at=self._work.now()
-        )
+        """Note a blob whose bytes are in the blob store."""
+        self.add_all(tenant_id, {sha256: size})
 
     def add_all(self, tenant_id: str, sizes: Mapping[str, int]) -> None:
-        """Note many blobs by sha-256, each with its size in bytes."""
+        """Note many blobs by sha-256, each with its size in bytes.
+
+        The row of one that is known is refreshed, which keeps it, until this transaction ends and a grace
+        time longer, from being collected as one that nothing names.
+        """
         # Always in this order: transactions that note the same blobs wait for each other, never in a circle.
         for some in in_statements(sorted(sizes.items())):
             now = self._work.now()
@@ -27,7 +29,7 @@ class Register:
                 {"tenant_id": tenant_id, "sha256": sha256, "bytes": size, "created_at": now}
                 for sha256, size in some
             ]
-            self._work.insert_missing(blobs, rows)
+            self._work.upsert_all(blobs, rows)
 
     def stored_bytes(self, tenant_id: str) -> int:
         """Return how many bytes a tenant's blobs have together."""

@@ -1,9 +1,18 @@
 """Roles that one process plays at a time, each held by a lease."""
 
+import os
+import secrets
+import socket
+
 from sqlalchemy import delete, or_, update
 
 from app.store.tables import roles
 from app.store.work import Work
+
+
+def new_holder() -> str:
+    """Return a name to hold roles by, which tells an operator the process, and is no other's."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Roles:

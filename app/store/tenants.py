@@ -1,12 +1,16 @@
 """Tenants: whose things are whose."""
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, bindparam, insert, select
 
 from app.domain.ids import new_id
 from app.domain.problems import Conflict, NotFound
 from app.domain.records import Tenant
 from app.store.tables import tenants
 from app.store.work import Work
+
+_THIS = select(tenants.c.id).where(tenants.c.id == bindparam("tenant_id"))
+_NAMING = _THIS.with_for_update(read=True)
+_ALONE = _THIS.with_for_update(key_share=True)
 
 
 class Tenants:
@@ -40,6 +44,17 @@ class Tenants:
     def list(self) -> list[Tenant]:
         """Return all tenants, oldest first."""
         return [_tenant(row) for row in self._work.rows(select(tenants).order_by(tenants.c.id))]
+
+    def naming(self, tenant_id: str) -> None:
+        """Keep what this transaction is about to name from being deleted; its first lock.
+
+        Many may name at once. Workers need none of this: what they make is named with their job.
+        """
+        self._work.lock(_NAMING, tenant_id=tenant_id)
+
+    def alone(self, tenant_id: str) -> None:
+        """Wait for those who are `naming`, and keep others from it until this transaction ends."""
+        self._work.lock(_ALONE, tenant_id=tenant_id)
 
 
 def _tenant(row: RowMapping) -> Tenant:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Executable, RowMapping, Table, func, select
+from sqlalchemy import Connection, Executable, Insert, RowMapping, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -68,46 +69,61 @@ class Work:
         """Which boot the lease clock counts from; PostgreSQL's counts from none."""
         return "" if self._postgresql else self._clock.boot_id()
 
-    def row(self, statement: Executable) -> RowMapping | None:
-        """Return the first row, or None."""
-        return self.connection.execute(statement).mappings().first()
+    def row(self, statement: Executable, **values: Any) -> RowMapping | None:
+        """Return the first row, or None; ``values`` are those of the statement's parameters, if it has any."""
+        return self.connection.execute(statement, values or None).mappings().first()
 
-    def rows(self, statement: Executable) -> Sequence[RowMapping]:
+    def rows(self, statement: Executable, **values: Any) -> Sequence[RowMapping]:
         """Return all rows."""
-        return self.connection.execute(statement).mappings().all()
+        return self.connection.execute(statement, values or None).mappings().all()
 
-    def scalar(self, statement: Executable) -> Any:
+    def scalar(self, statement: Executable, **values: Any) -> Any:
         """Return the first column of the first row, or None."""
-        return self.connection.execute(statement).scalar()
+        return self.connection.execute(statement, values or None).scalar()
+
+    def lock(self, statement: Executable, **values: Any) -> None:
+        """Lock the rows that a statement finds; on SQLite a writing transaction is alone without it."""
+        if self._postgresql:
+            self.connection.execute(statement, values)
 
     def run(self, statement: Executable) -> int:
         """Execute a write and return how many rows it met."""
         return self.connection.execute(statement).rowcount
+
+    def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        """Insert rows, all of the same columns, by a statement that is made once for each table."""
+        if rows:
+            self.connection.execute(_insert_into(table), list(rows))
 
     def insert_unless_there(self, table: Table, **values: Any) -> bool:
         """Insert a row; return False if one of its primary key exists.
 
         On PostgreSQL this waits for a transaction that is inserting the same key to end.
         """
-        insert = postgresql.insert if self._postgresql else sqlite.insert
-        wanted = insert(table).values(**values).on_conflict_do_nothing()
+        wanted = self._dialects_insert(table).values(**values).on_conflict_do_nothing()
         # By what comes back: psycopg does not count the rows of an insert.
         first_key = next(iter(table.primary_key))
         return self.row(wanted.returning(first_key)) is not None
 
-    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert those rows whose primary key does not exist; no more than `in_statements` gives at once."""
-        insert = postgresql.insert if self._postgresql else sqlite.insert
-        self.run(insert(table).values(rows).on_conflict_do_nothing())
-
     def upsert(self, table: Table, **values: Any) -> None:
         """Insert a row, or replace what an existing row of its primary key holds."""
-        insert = postgresql.insert if self._postgresql else sqlite.insert
+        self.upsert_all(table, [values])
+
+    def upsert_all(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert or replace rows of the same columns; no more than `in_statements` gives at once."""
+        wanted = self._dialects_insert(table).values(rows)
         keys = [column.name for column in table.primary_key]
-        changed = {name: value for name, value in values.items() if name not in keys}
-        self.run(
-            insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=changed)
-        )
+        changed = {name: wanted.excluded[name] for name in rows[0] if name not in keys}
+        self.run(wanted.on_conflict_do_update(index_elements=keys, set_=changed))
+
+    def _dialects_insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """Return an insert that knows what to do where the row exists."""
+        return postgresql.insert(table) if self._postgresql else sqlite.insert(table)
+
+
+@cache
+def _insert_into(table: Table) -> Insert:
+    return insert(table)
 
 
 def in_statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:

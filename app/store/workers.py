@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, not_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, not_, select, update
 
 from app.store.tables import workers
 from app.store.work import Work
@@ -13,6 +14,14 @@ SEEN_SECONDS = 5.0
 
 SILENT_SECONDS = 3 * SEEN_SECONDS
 """A worker that has said nothing for so long does not count as serving."""
+
+
+def _seen_since(since: Any, boot: Any) -> ColumnElement[bool]:
+    # Seconds of another boot say nothing: the worker died with it.
+    return and_(workers.c.seen_clock > since, workers.c.seen_boot == boot)
+
+
+_LIVE = select(workers.c.classes).where(_seen_since(bindparam("since"), bindparam("boot")))
 
 
 class Workers:
@@ -41,17 +50,15 @@ class Workers:
 
     def count_by_class(self, within_seconds: float = SILENT_SECONDS) -> dict[str, int]:
         """Return how many workers serve each class; a class that nobody serves is left out."""
-        live = select(workers.c.classes).where(self._seen_within(within_seconds))
-        return dict(Counter(name for row in self._work.rows(live) for name in row["classes"]))
+        live = self._work.rows(
+            _LIVE, since=self._work.lease_now() - within_seconds, boot=self._work.boot_id
+        )
+        return dict(Counter(name for row in live for name in row["classes"]))
 
     def purge(self, silent_seconds: float = SILENT_SECONDS) -> int:
         """Forget workers that died without leaving; returns how many.
 
         One that was only paused is taken up again when it next says that it lives.
         """
-        return self._work.run(delete(workers).where(not_(self._seen_within(silent_seconds))))
-
-    def _seen_within(self, seconds: float) -> ColumnElement[bool]:
-        since = self._work.lease_now() - seconds
-        # Seconds of another boot say nothing: the worker died with it.
-        return and_(workers.c.seen_clock > since, workers.c.seen_boot == self._work.boot_id)
+        since, boot = self._work.lease_now() - silent_seconds, self._work.boot_id
+        return self._work.run(delete(workers).where(not_(_seen_since(since, boot))))

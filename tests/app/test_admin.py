@@ -1,18 +1,102 @@
-"""The operator's commands on tenants and keys."""
+"""The operator's commands on tenants, keys and blobs."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from app.__main__ import main
 from app.domain.records import Principal
+from app.store.blobs import LocalBlobs
 from app.store.database import Store
+from app.store.garbage import Collector
 
 
 @pytest.fixture(autouse=True)
 def _database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CULTIVAR_DATABASE_URL", database_url)
     monkeypatch.setenv("CULTIVAR_HOME", str(tmp_path))
+
+
+def test_blobs_are_collected_by_hand_unless_another_process_is_at_it(
+    capsys: pytest.CaptureFixture[str], database_url: str, tmp_path: Path
+) -> None:
+    (tenant_id,) = admin(capsys, "tenants", "create", "birds")
+    blob = LocalBlobs(tmp_path / "blobs").put_bytes(tenant_id, b"unnamed")
+    file = tmp_path / "blobs" / tenant_id / blob.sha256[:2] / blob.sha256
+    os.utime(file, (0, 0))
+    for words in (["collect", "--dry-run"], ["collect"]):
+        assert file.exists()
+        lines = admin(capsys, *words)
+        assert ("nothing was done" in lines[0]) == ("--dry-run" in words)
+        assert lines[-2:] == [
+            "set aside    1 blobs (7 B)",
+            "destroyed    0 blobs (0 B)",
+        ]
+    assert not file.exists()
+    store = Store(database_url)
+    with store.write() as tx:
+        assert tx.roles.hold("blobs", "a backup", 60)
+    store.close()
+    assert "try again later" in refused(capsys, "collect")
+
+
+def test_a_wrong_home_is_not_made_into_one_by_collecting(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CULTIVAR_DATABASE_URL")
+    monkeypatch.setenv("CULTIVAR_HOME", str(tmp_path / "mistyped"))
+    assert "there is no database" in refused(capsys, "collect")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["tenants", "list"], ["collect"], ["verify"], ["backup", "copy"]], ids=" ".join
+)
+def test_a_file_that_is_no_database_is_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "junk").write_bytes(bytes(range(256)) * 40)
+    monkeypatch.setenv("CULTIVAR_DATABASE_URL", f"sqlite:///{tmp_path / 'junk'}")
+    said = refused(capsys, *words)
+    assert said == "error: the database cannot be used: file is not a database\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("CULTIVAR_BLOB_URL", "http://u:secret@host/bucket", "s3://…"),
+        ("CULTIVAR_DATABASE_URL", "postgresql://u:secret@host/db", "postgresql+psycopg://…"),
+    ],
+)
+def test_an_address_of_another_kind_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    expected: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    said = refused(capsys, "tenants", "list")
+    assert said.startswith(f"error: {name}: expected is ")
+    assert expected in said
+    assert "secret" not in said
+
+
+def test_an_interrupted_command_ends_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin(capsys, "tenants", "list")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Collector, "run_once", interrupted)
+    assert refused(capsys, "collect").startswith("error: interrupted")
 
 
 def authenticate(database_url: str, secret: str) -> Principal | None:

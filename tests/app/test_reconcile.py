@@ -1,5 +1,6 @@
 """The reconciler: what was lost is put back, by one process at a time."""
 
+import os
 import threading
 import time
 
@@ -11,6 +12,7 @@ from app.domain.jobs import Job, JobState, NewJob
 from app.queue import Bell
 from app.reconcile import ROLE, Reconciler
 from app.settings import Settings
+from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from app.store.tables import uploads, workers
 from app.store.workers import SILENT_SECONDS
@@ -106,6 +108,25 @@ def test_forgotten_uploads_are_collected(store: Store, tenant: str, reconciler: 
     with store.read() as tx:
         assert tx.uploads.get(tenant, old.id) is None
         assert tx.uploads.get(tenant, new.id) is not None
+
+
+def test_blobs_are_collected_beside_the_rounds(
+    store: Store, tenant: str, bell: Bell, settings: Settings, blobs: LocalBlobs
+) -> None:
+    unnamed = blobs.put_bytes(tenant, b"unnamed").sha256
+    file = blobs.staging.parent / tenant / unnamed[:2] / unnamed
+    os.utime(file, (0, 0))
+    reconciler = Reconciler(store, bell, settings, blobs)
+    until = time.monotonic() + 60
+    while file.exists() and time.monotonic() < until:
+        assert reconciler.run_once()
+        time.sleep(0.02)
+    assert [one.sha256 for one in blobs.aside(tenant)] == [unnamed]
+    blobs.put_bytes(tenant, b"unnamed")
+    os.utime(file, (0, 0))
+    for _ in range(3):
+        reconciler.run_once()
+    assert file.exists()  # the next round is due in an hour
 
 
 def test_workers_that_died_are_forgotten(store: Store, reconciler: Reconciler) -> None:

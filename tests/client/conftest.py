@@ -1,6 +1,9 @@
 """One embedded stack for all tests of this folder, started as a user's own program would."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -40,3 +43,28 @@ def arrays() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def dataset(local: Client, arrays: dict[str, np.ndarray]) -> Dataset:
     return local.datasets.upload(arrays, name="trees", progress=False)
+
+
+@pytest.fixture
+def environment(local: Client) -> dict[str, str]:
+    """In which the command line finds the service and its key."""
+    key = {"CULTIVAR_URL": local.base_url, "CULTIVAR_API_KEY": local._connection.api_key}
+    return {**os.environ, **key, "COLUMNS": "200"}
+
+
+@pytest.fixture
+def cultivar(environment: Mapping[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the command line: words, and variables beside those of `environment`."""
+
+    def run(*words: object, **changes: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "cultivar", *map(str, words)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            env={**environment, **changes},
+        )
+
+    return run

@@ -1,7 +1,6 @@
 """The command line: results on standard output, progress on standard error, the outcome as status."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,31 +13,6 @@ from PIL import Image
 from cultivar._cli.parser import Exit
 
 FAST = ["--set", "objective.steps=20", "--set", "denoiser.width=32", "--set", "denoiser.blocks=1"]
-
-
-@pytest.fixture
-def environment(local):
-    return {
-        **os.environ,
-        "CULTIVAR_URL": local.base_url,
-        "CULTIVAR_API_KEY": local._connection.api_key,
-        "COLUMNS": "200",
-    }
-
-
-@pytest.fixture
-def cultivar(environment):
-    def run(*words, **changes):
-        return subprocess.run(
-            [sys.executable, "-m", "cultivar", *map(str, words)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={**environment, **changes},
-        )
-
-    return run
 
 
 @pytest.fixture

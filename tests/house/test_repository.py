@@ -24,7 +24,7 @@ PAGES += sorted((ROOT / "docs").rglob("*.md"))
 BENCHMARKS = [
     path.stem
     for path in sorted((ROOT / "benchmarks").glob("*.py"))
-    if "__main__" in path.read_text()
+    if "\nif __name__" in path.read_text()
 ]
 
 

@@ -36,7 +36,13 @@ PARTS: dict[str, Mapping[str, int]] = {
     "val": dict.fromkeys(("ant", "bee", "cat"), 4),
     "test": dict.fromkeys(("ant", "bee", "cat"), 6),
 }
-FILES = ("descriptions.json", "edits.zip", "pairs.zip", "lineage.parquet", "predictions.npz")
+FILES: tuple[str, ...] = (
+    "descriptions.json",
+    "edits.zip",
+    "pairs.zip",
+    "lineage.parquet",
+    "predictions.npz",
+)
 FILES += ("card.md", "edits.png", "dropped.png")
 CLASSES = ("ant", "bee", "cat")
 OFF: dict[str, Any] = {"enabled": False}

@@ -21,6 +21,7 @@ from app.queue import Bell
 from app.settings import Settings
 from app.store.blobs import BlobStore, open_blobs
 from app.store.database import Store
+from benchmarks.processes import warm_child
 from models.embeddings.spec import Columns
 from models.raw.spec import RawColumns
 from tests.conftest import at_home
@@ -51,10 +52,18 @@ class Worker:
     @property
     def child(self) -> psutil.Process | None:
         """Its warm child, if there is one now."""
-        for process in psutil.Process(self.process.pid).children():
-            if "workers.child" in process.cmdline():
-                return process
-        return None
+        return warm_child(self.process.pid)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether its child has read torch, which takes seconds; where there is no /proc, whether it is there."""
+        child = self.child
+        if child is None or not Path("/proc/self/maps").exists():
+            return child is not None
+        try:
+            return "libtorch" in Path(f"/proc/{child.pid}/maps").read_text()
+        except OSError:  # it dies while it is looked at
+            return False
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -101,10 +110,11 @@ class Service:
         self, data: bytes, name: str = "data.npz", modality: str = "embedding", **columns: Any
     ) -> tuple[str, str]:
         """Store an upload and ask for its ingest; return dataset and job id."""
-        blob = self.blobs.put_bytes(self.tenant, data)
         dataset, job = new_id("ds"), new_id("job")
         with self.store.write() as tx:
             upload = tx.uploads.create(self.tenant, name, len(data), None, 1 << 20)
+        blob = self.blobs.put_bytes(self.tenant, data)
+        with self.store.write() as tx:
             tx.uploads.complete(self.tenant, upload.id, blob.sha256, len(data))
             spec: dict[str, Any] = {
                 "kind": "ingest",
@@ -176,7 +186,8 @@ class Service:
         self.store.close()
 
 
-def _opened(settings: Settings) -> Service:
+def opened(settings: Settings) -> Service:
+    """Return a service with no worker yet; whoever opens it closes it."""
     store = Store(settings.database)
     store.migrate()
     with store.write() as tx:
@@ -190,7 +201,7 @@ def start(redis_url: str) -> Iterator[Callable[[Settings], Service]]:
     services: list[Service] = []
 
     def make(settings: Settings) -> Service:
-        services.append(_opened(settings))
+        services.append(opened(settings))
         return services[-1]
 
     yield make
@@ -207,7 +218,7 @@ def service(start: Callable[[Settings], Service], settings: Settings) -> Service
 @pytest.fixture(scope="module")
 def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite with a worker, for all tests of a module: torch is loaded once for them."""
-    service = _opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("at_work"), redis_server))
     service.worker()
     yield service
     service.close()
@@ -216,7 +227,7 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iter
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Service]:
     """A service on SQLite without a worker, for all tests of a module."""
-    service = _opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
+    service = opened(at_home(tmp_path_factory.mktemp("alone"), redis_server))
     yield service
     service.close()
 

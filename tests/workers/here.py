@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.problems import JobFailure
 from app.domain.tasks import Claim
+from app.store.references import referenced
 from models.errors import InputProblem, Interrupted
 from workers.messages import OUT_OF_MEMORY, Checkpointed, FromChild
 from workers.pipelines.registry import entry_point
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Here:
-    """A worker without processes.
+    """A worker without processes, behind which every blob goes that no row names.
 
     Attributes:
         stops: by stage: the look at whether to stop at which its first attempts end.
@@ -45,6 +46,15 @@ class Here:
             saved = claim.checkpoint.step if claim.checkpoint else 0
             self.attempts.append((claim.stage, claim.shard, saved))
             self._run(claim)
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take away what no row names: a stage that needs it after all fails its test."""
+        with self.service.store.snapshot() as tx:
+            named = set(referenced(tx))
+        for file in self.service.blobs.staging.parent.glob("*/??/*"):
+            if (file.parent.parent.name, file.name) not in named:
+                file.unlink()
 
     def _run(self, claim: Claim) -> None:
         task = self._task(claim)

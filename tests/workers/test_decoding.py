@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from models.errors import InputProblem
+from workers.decoder import _answer
 from workers.decoding import _died, _result
 
 _BREAK = """
@@ -49,6 +51,12 @@ def test_a_reply_that_names_a_problem_raises_it() -> None:
 def test_a_full_disk_is_the_hosts_fault() -> None:
     with pytest.raises(OSError, match="No space left"):
         _result({"errno": 28})
+
+
+def test_only_what_the_disk_is_to_blame_for_is_tried_again(tmp_path: Path) -> None:
+    """A folder that is gone stays so: whoever called it a failed disk would try for ever."""
+    with pytest.raises(FileNotFoundError):
+        _answer(tmp_path / "gone" / "reply.json", {"ok": {}})
 
 
 @pytest.mark.parametrize(("status", "word"), [(-11, "SIGSEGV"), (-9, "memory"), (3, "status 3")])

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import random
 import resource
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
-from sqlalchemy import make_url
 
 from app.domain.jobs import TERMINAL, JobState
-from app.queue import REFUSED_KEY
+from benchmarks.processes import between_transactions, stop
 from tests.workers.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.workers.conftest import Service, Worker
 
 Latents = Callable[..., bytes]
+
+LONG = 60.0  # seconds of lease that no delay outlasts: where no worker dies or stands still
 
 
 @pytest.fixture
@@ -54,29 +48,6 @@ def train_progress(service: Service, job_id: str) -> float:
 
 def living_child(service: Service, worker: Worker) -> Any:
     return service.until(lambda: worker.child, lambda child: child is not None, PATIENCE_SECONDS)
-
-
-def pause_between_transactions(service: Service, worker: Worker) -> None:
-    """SIGSTOP; one that hits inside a transaction would hold SQLite's one lock, and everybody up.
-
-    The look for the lock does not wait as the store would: the stopped worker's child trains on, and
-    would be at its end before the next try.
-    """
-    database = make_url(service.settings.database).database
-    assert database is not None
-    while True:
-        worker.process.send_signal(signal.SIGSTOP)
-        # Until every thread has stopped, one may still begin a transaction.
-        os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
-        with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                worker.process.send_signal(signal.SIGCONT)
-            else:
-                connection.execute("ROLLBACK")
-                return
-        time.sleep(0.05)
 
 
 def test_training_that_is_killed_twice_gives_the_same_bytes(
@@ -131,8 +102,7 @@ def test_a_drained_worker_saves_and_releases_what_it_holds(
     )
     assert worker.end() < service.settings.drain_seconds
     assert worker.process.returncode == 0
-    job = service.get(job_id)
-    assert job.state not in TERMINAL
+    assert service.get(job_id).state not in TERMINAL
     assert "job.checkpoint" in service.events(job_id)
     # Nothing waits for the lease to run out: the next worker takes it at once.
     with service.store.write() as tx:
@@ -188,12 +158,15 @@ def test_a_child_that_hangs_fails_its_job_by_no_progress(
     service: Service, long: dict[str, Any], latents: Latents
 ) -> None:
     worker = service.worker(no_progress_seconds=8, cancel_grace_seconds=0.5)
+    service.until(
+        lambda: worker.is_warm, bool, PATIENCE_SECONDS
+    )  # waiting for imports is none either
     job_id = submit(service, long | {"objective": {"steps": 1_000_000}}, latents())
     service.until(
         lambda: train_progress(service, job_id), lambda value: value > 0, PATIENCE_SECONDS
     )
     living_child(service, worker).send_signal(signal.SIGSTOP)
-    job = service.wait(job_id, 30)
+    job = service.wait(job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error["code"] == "no_progress"
@@ -218,7 +191,11 @@ def test_a_paused_worker_comes_back_too_late_and_is_refused(
     paused = service.worker()
     job_id = submit(service, long, latents())
     await_checkpoints(service, job_id, 2)
-    pause_between_transactions(service, paused)
+    between_transactions(
+        service.settings.home / "cultivar.db",
+        lambda: stop(paused.process.pid),
+        lambda: paused.process.send_signal(signal.SIGCONT),
+    )
     second = service.worker()
     service.until(lambda: service.events(job_id), lambda e: "job.requeued" in e, PATIENCE_SECONDS)
     # Whatever the pause hit, the second worker has the same task now.
@@ -230,19 +207,6 @@ def test_a_paused_worker_comes_back_too_late_and_is_refused(
     service.until(paused.log.read_text, lambda log: "LEASE_LOST" in log, PATIENCE_SECONDS)
 
 
-def test_a_full_disk_delays_a_job_and_charges_no_crash(
-    service: Service, tiny: dict[str, Any], latents: Latents, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CULTIVAR_FAILPOINT", "blob.before_rename:5:enospc")
-    service.worker(max_crashes=1)
-    job_id = submit(service, tiny, latents())
-    assert service.wait(job_id).state is JobState.SUCCEEDED
-    with service.store.read() as tx:
-        page, _ = tx.events.page(service.tenant, job_id, 0, 1000)
-    reasons = [event.data["reason"] for event in page if event.type == "job.requeued"]
-    assert reasons == ["out_of_space"]
-
-
 def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     service: Service, tiny: dict[str, Any], latents: Latents
 ) -> None:
@@ -250,7 +214,7 @@ def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, hard))
     try:
-        service.worker()  # inherits the limit, as its children do
+        service.worker(lease_seconds=LONG)  # inherits the limit, as its children do
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
     huge = tiny | {"denoiser": {"width": 4096, "blocks": 24}}
@@ -261,68 +225,3 @@ def test_memory_that_does_not_suffice_is_tried_at_half_the_batch_once(
     assert job.error["code"] == "gpu_out_of_memory"
     assert service.events(job_id).count("job.requeued") == 1
     assert service.wait(submit(service, tiny, latents(1))).state is JobState.SUCCEEDED
-
-
-def test_a_redis_that_is_gone_delays_nobody(
-    service: Service, tiny: dict[str, Any], latents: Latents
-) -> None:
-    service.worker(redis_url="unix:///nowhere/redis.sock")
-    assert service.wait(submit(service, tiny, latents())).state is JobState.SUCCEEDED
-
-
-def test_a_forged_message_is_refused_and_counted(service: Service, latents: Latents) -> None:
-    worker = service.worker(poll_seconds=600)
-    client = redis.Redis.from_url(service.settings.redis_url or "")
-    queue = Queue("cpu", connection=client, serializer=JSONSerializer)
-    target = service.settings.home / "harmed"
-    queue.enqueue("os.system", f"touch {target}")
-    queue.enqueue("workers.tasks.wake", "an argument")
-    Queue("cpu", connection=client).enqueue("os.system", f"touch {target}")  # pickled
-    queue.push_job_id("absent")
-    client.hset("rq:job:broken", mapping={"data": b"\x80\x04garbage", "timeout": "no number"})
-    queue.push_job_id("broken")
-    service.until(
-        lambda: int(client.get(REFUSED_KEY) or 0), lambda count: count == 4, PATIENCE_SECONDS
-    )
-    assert not target.exists()
-    assert worker.log.read_text().count("forged message was refused") == 4
-    # The bell still works: a look at the database is ten minutes away.
-    _, ingest = service.dataset(latents())
-    assert service.wait(ingest).state is JobState.SUCCEEDED
-    assert client.keys("rq:job:*") == []
-
-
-@pytest.mark.timeout(150)
-def test_twenty_short_jobs_survive_random_kills_and_flushes(
-    service: Service, tiny: dict[str, Any], latents: Latents
-) -> None:
-    chance = random.Random(0)
-    dataset, ingest = service.dataset(latents())
-    worker = service.worker(max_crashes=1000)
-    assert service.wait(ingest).state is JobState.SUCCEEDED
-    spec = tiny | {"dataset": dataset, "objective": {"steps": 5}}
-    jobs = [
-        service.job(spec | {"plan": {"per_class": 1 + n}}, evaluate={"enabled": False})
-        for n in range(20)
-    ]
-    client = redis.Redis.from_url(service.settings.redis_url or "")
-    kills = 0
-    while any(service.get(job).state not in TERMINAL for job in jobs):
-        time.sleep(chance.uniform(1.0, 2.5) if kills < 8 else 0.2)
-        if kills < 8:
-            if kills in {2, 5}:
-                client.flushall()
-            child = worker.child
-            if kills % 2 and child is not None:
-                child.send_signal(signal.SIGKILL)
-            else:
-                worker.kill()
-                worker = service.worker(max_crashes=1000)
-            kills += 1
-    for n, job_id in enumerate(jobs):
-        job = service.get(job_id)
-        assert job.state is JobState.SUCCEEDED, job.error
-        assert service.events(job_id).count("job.succeeded") == 1
-        assert job.counts["generated"] == 3 * (1 + n)
-        assert len(service.artifacts(job_id)) == 4
-    assert kills >= 6  # both flushes came

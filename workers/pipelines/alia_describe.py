@@ -27,7 +27,7 @@ def caption(task: TaskRun) -> Effects:
     path = task.scratch / "captions.json"
     path.write_text(json.dumps(captions, ensure_ascii=False), encoding="utf-8")
     return Effects(
-        result={"sha256": task.keep(path).sha256, "captions": len(captions)},
+        result={**task.keep(path).named, "captions": len(captions)},
         counts={"captioned": len(captions)},
     )
 

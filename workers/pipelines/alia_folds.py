@@ -28,7 +28,7 @@ def folds(task: TaskRun) -> Effects:
         result={
             "fold": fold,
             "files": task.keep_folder(folder),
-            "unseen": task.keep(path).sha256,
+            "unseen": task.keep(path).named,
             "seconds": fitted.seconds,
         }
     )

@@ -173,7 +173,7 @@ def thresholds_of(job: AliaJob) -> npt.NDArray[np.float64]:
     n, k = len(job.train.y), len(job.classes)
     p = np.full((n, k), np.nan)
     for result in job.task.claim.earlier["folds"]:
-        with np.load(job.task.fetch(result["unseen"]), allow_pickle=False) as arrays:
+        with np.load(job.task.fetch(result["unseen"]["sha256"]), allow_pickle=False) as arrays:
             p[arrays["rows"]] = arrays["p"]
     return class_thresholds(p, job.train.y)
 

@@ -63,7 +63,7 @@ def plan(task: TaskRun) -> Effects:
     _save(path, found, spec.attempts)
     batch = spec.edit.batch_size or load_maker(job, "edit", len(found)).batch_size
     result = {
-        "slots": task.keep(path).sha256,
+        "slots": task.keep(path).named,
         "batch": batch,
         "wanted": len(found),
         "shown": None if own is None else _shown(job, own),
@@ -79,7 +79,7 @@ def plan(task: TaskRun) -> Effects:
 
 def slots_of(task: TaskRun) -> Slots:
     """Return what `plan` has planned."""
-    path = task.fetch(task.claim.earlier["plan"][0]["slots"])
+    path = task.fetch(task.claim.earlier["plan"][0]["slots"]["sha256"])
     with np.load(path, allow_pickle=False) as arrays:
         return Slots(**{name: arrays[name] for name in arrays.files})
 

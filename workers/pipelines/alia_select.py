@@ -38,7 +38,7 @@ def select(task: TaskRun) -> Effects:
         np.savez(path, kept=kept, decisions=decisions)
         wanted = int(task.claim.earlier["plan"][0]["wanted"])
         result[maker] = {
-            "selection": task.keep(path).sha256,
+            "selection": task.keep(path).named,
             "kept": len(kept),
             "unfilled": wanted - len(kept),
             "made": len(items),
@@ -89,7 +89,7 @@ def selection_of(job: AliaJob, maker: str) -> Selection:
         InputProblem: ``no_edit_left``: all was rejected.
     """
     result = job.task.claim.earlier["select"][0][maker]
-    with np.load(job.task.fetch(result["selection"]), allow_pickle=False) as arrays:
+    with np.load(job.task.fetch(result["selection"]["sha256"]), allow_pickle=False) as arrays:
         kept, decisions = arrays["kept"], arrays["decisions"].astype("<U16")
     unused = np.setdiff1d(np.flatnonzero(decisions == "kept"), kept)
     decisions[unused] = "unused"

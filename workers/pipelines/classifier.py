@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.tasks import Effects, NewModel
+from app.store.blob_files import hash_file
 from models.classifiers.classifier import Classifier
 from models.classifiers.spec import ClassifierSpec
 from models.classifiers.train import fit_head
@@ -192,9 +193,10 @@ def _best(heads: Sequence[Classifier], val: LabelledRows, evaluate: EvaluateSpec
 
 
 def _sha256_of(task: TaskRun, split: npt.NDArray[np.int8]) -> str:
+    """Return what the split's file is known by to the jobs that keep theirs."""
     path = task.scratch / "split.npy"
     np.save(path, split, allow_pickle=False)
-    return task.keep(path).sha256
+    return hash_file(path).sha256
 
 
 def _leaks(task: TaskRun, splits: str) -> list[str]:

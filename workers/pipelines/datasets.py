@@ -13,7 +13,7 @@ from models.errors import InputProblem
 from models.evaluation.spec import EvaluateSpec
 from models.evaluation.splits import TEST, TRAIN, UNASSIGNED, VAL, make_splits
 from models.raw.dataset import RawDataset
-from workers.pipelines.mapped import Mapped
+from workers.pipelines.mapped import Mapped, new_array
 from workers.task import TaskRun
 
 Splits = npt.NDArray[np.int8]
@@ -122,7 +122,7 @@ def take(x: npt.NDArray[Any], rows: Rows, path: Path) -> npt.NDArray[Any]:
         return x
     if not len(rows):  # an empty file cannot be mapped
         return np.empty((0, x.shape[1]), dtype=x.dtype)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=x.dtype, shape=(len(rows), x.shape[1]))
+    out = new_array(path, x.dtype, (len(rows), x.shape[1]))
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         out[block] = x[rows[block]]

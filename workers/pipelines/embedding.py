@@ -18,6 +18,7 @@ from models.raw.audio import decode_audio
 from models.raw.dataset import RawDataset
 from models.raw.image import decode_image
 from models.raw.problem import ItemProblem
+from workers.pipelines.mapped import new_array
 from workers.task import TaskRun
 
 SHARD_ITEMS = {"image": 2048, "audio": 256, "text": 8192}
@@ -72,9 +73,8 @@ def encode(task: TaskRun) -> Effects:
         )
     path = task.scratch / "vectors.npy"
     np.save(path, x, allow_pickle=False)
-    blob = task.keep(path)
     return Effects(
-        result={"sha256": blob.sha256, "bytes": blob.bytes, "encoder": encoder.fingerprint},
+        result={**task.keep(path).named, "encoder": encoder.fingerprint},
         counts={"embedded": len(x)},
     )
 
@@ -111,7 +111,7 @@ def _embedded(
     ]
     rows, dim = source["rows"], parts[0].shape[1]
     path = task.scratch / "x.npy"
-    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, dim))
+    x = new_array(path, np.float32, (rows, dim))
     start = 0
     for part in parts:
         x[start : start + len(part)] = part
@@ -119,9 +119,8 @@ def _embedded(
         task.progress(start, rows)
         task.stop_here()
     x.flush()
-    blob = task.keep(path)
     columns = {name: one for name, one in source["columns"].items() if name not in RAW_COLUMNS}
-    columns["x"] = {"file": "x.npy", "sha256": blob.sha256, "bytes": blob.bytes}
+    columns["x"] = {"file": "x.npy", **task.keep(path).named}
     return {
         **source,
         "modality": "embedding",

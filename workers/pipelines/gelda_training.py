@@ -128,8 +128,7 @@ def planned_cells(
 def _kept_array(task: TaskRun, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:
     path = task.scratch / name
     np.save(path, array, allow_pickle=False)
-    blob = task.keep(path)
-    return {"sha256": blob.sha256, "bytes": blob.bytes}
+    return task.keep(path).named
 
 
 class PreparedJob:

@@ -139,7 +139,7 @@ def _said(job: ImageJob, classifier: ImageClassifier) -> dict[str, Any]:
     path = job.task.scratch / "said.npz"
     np.savez(path, val=logits.argmax(axis=1).astype(np.int64), test=classifier.predict(test.x))
     score = _score(job, logits, val.y)
-    return {"said": job.task.keep(path).sha256, "log_score": score}
+    return {"said": job.task.keep(path).named, "log_score": score}
 
 
 def _score(job: ImageJob, logits: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
@@ -148,7 +148,7 @@ def _score(job: ImageJob, logits: npt.NDArray[np.float32], y: npt.NDArray[np.int
 
 def predictions(task: TaskRun, result: Mapping[str, Any]) -> dict[str, npt.NDArray[np.int64]]:
     """Return what a classifier said of `val` and of `test`."""
-    with np.load(task.fetch(result["said"]), allow_pickle=False) as arrays:
+    with np.load(task.fetch(result["said"]["sha256"]), allow_pickle=False) as arrays:
         return {"val": arrays["val"], "test": arrays["test"]}
 
 

@@ -70,10 +70,9 @@ def keep_images(task: TaskRun, opened: Opened, side: ImageSide) -> dict[str, Any
     kept = reader.keep(*(PARTS if evaluation_of(task).enabled else ("train",)))
     path = task.scratch / "split.npy"
     np.save(path, opened.split, allow_pickle=False)
-    blob = task.keep(path)
     return {
         "parts": kept,
-        "splits": {"sha256": blob.sha256, "bytes": blob.bytes},
+        "splits": task.keep(path).named,
         "side": side,
         "counts": opened.counts.tolist(),
         "too_small": opened.too_small,

@@ -13,6 +13,7 @@ from models.evaluation.splits import TEST, TRAIN, VAL
 from models.images.rows import read_images
 from models.raw.dataset import RawDataset
 from workers.pipelines.datasets import Rows, Splits
+from workers.pipelines.mapped import new_array
 from workers.task import TaskRun
 
 PARTS = {"train": TRAIN, "val": VAL, "test": TEST}
@@ -94,7 +95,7 @@ def _array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     if not shape[0]:
         np.save(path, np.empty(shape, np.uint8), allow_pickle=False)
         return np.empty(shape, np.uint8)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return new_array(path, np.uint8, shape)
 
 
 def open_part(task: TaskRun, kept: Kept) -> ImagePart:

@@ -40,5 +40,4 @@ def ingest(task: TaskRun) -> Effects:
 
 
 def _kept(task: TaskRun, path: Path) -> dict[str, Any]:
-    blob = task.keep(path)
-    return {"sha256": blob.sha256, "bytes": blob.bytes}
+    return task.keep(path).named

@@ -1,6 +1,8 @@
 """Memory-mapped rows whose pages do not pile up."""
 
 import mmap
+import os
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +11,24 @@ import numpy.typing as npt
 _KEPT_BYTES = 1 << 27
 _SCATTERED_ROWS = 64
 """Rows from all over the file that are read at once: with each the kernel may map 2 MiB around it."""
+
+
+def new_array(
+    path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> np.memmap[Any, np.dtype[Any]]:
+    """Return a new array in a file, memory-mapped, whose place on the disk is taken already.
+
+    Raises:
+        OSError: the disk is full. Without the place, the write that finds it full would kill the process.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.posix_fallocate(handle, 0, path.stat().st_size)
+        finally:
+            os.close(handle)
+    return array
 
 
 class Mapped(np.memmap[Any, Any]):

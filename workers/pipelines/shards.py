@@ -10,6 +10,7 @@ import numpy.typing as npt
 from app.domain.tasks import Effects, NewTask
 from models.gelda.method import Generator
 from models.gelda.spec import SamplerSpec
+from workers.pipelines.mapped import new_array
 from workers.task import TaskRun
 
 SHARD_ROWS = 16_384
@@ -82,8 +83,7 @@ def draw(task: TaskRun, generator: Generator, sampler: SamplerSpec) -> Effects:
     )
     path = task.scratch / "latents.npy"
     np.save(path, latents, allow_pickle=False)
-    blob = task.keep(path)
-    result = {"sha256": blob.sha256, "bytes": blob.bytes, "rows": len(labels), "items": items}
+    result = {**task.keep(path).named, "rows": len(labels), "items": items}
     return Effects(result=result, counts={"generated": len(labels)})
 
 
@@ -98,9 +98,7 @@ def gather(
     counters = np.concatenate([part[1] for part in expanded] or empty)
     if rows == 0:  # an empty file cannot be mapped
         return np.empty((0, dim), dtype=np.float32), labels, counters
-    latents = np.lib.format.open_memmap(
-        _free(task.scratch, "synthetic"), mode="w+", dtype=np.float32, shape=(rows, dim)
-    )
+    latents = new_array(_free(task.scratch, "synthetic"), np.float32, (rows, dim))
     start = 0
     for result in results:
         part = np.load(task.fetch(result["sha256"]), mmap_mode="r", allow_pickle=False)

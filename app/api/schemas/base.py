@@ -1,10 +1,23 @@
 """Bases of what is taken in and of what is shown, and pages of it."""
 
-from typing import Generic, TypeVar
+import re
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 T = TypeVar("T")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _written(value: Any) -> Any:
+    """Refuse a number, which could be seconds or milliseconds since whenever: nobody guesses."""
+    if not isinstance(value, str) or not _MOMENT.match(value):
+        raise ValueError("a moment is expected, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A date and time with its zone, as RFC 3339 writes it."""
 
 
 class Body(BaseModel):

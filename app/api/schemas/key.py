@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer
 
-from app.api.schemas.base import Body, View
+from app.api.schemas.base import Body, Moment, View
 from app.domain.records import ALL_SCOPES
 
 
@@ -30,7 +30,7 @@ class KeyRequest(Body):
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=32)]
     """What it may do; not more than the key that makes it."""
 
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     """When it stops working; by default never."""
 
 

@@ -16,6 +16,7 @@ from cultivar._async_handles import AsyncDataset, AsyncJob, AsyncTrainedClassifi
 from cultivar._classifier import LocalClassifier
 from cultivar._client import Client
 from cultivar._constants import __version__
+from cultivar._deleting import Deletion
 from cultivar._exceptions import (
     APIConnectionError,
     APIError,
@@ -65,6 +66,7 @@ __all__ = [
     "ContentTooLargeError",
     "CultivarError",
     "Dataset",
+    "Deletion",
     "DigestMismatch",
     "Event",
     "InternalServerError",

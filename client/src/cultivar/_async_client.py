@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cultivar import _operations as operations
 from cultivar._async_handles import AsyncDataset, AsyncJob, AsyncTrainedClassifier
+from cultivar._deleting import Deletion, delete
 from cultivar._exchange import Flow
 from cultivar._operations import Arrays, Order, Paths
 from cultivar._records import DatasetRecord, JobRecord, Model, Record, Upload
@@ -135,6 +136,13 @@ class AsyncDatasets:
         flow = operations.get(DatasetRecord, f"/v1/datasets/{dataset_id}")
         return AsyncDataset(self._client, await self._client.run(flow))
 
+    async def delete(
+        self, dataset: str | AsyncDataset, *, dry_run: bool = False, cascade: bool | None = None
+    ) -> Deletion:
+        """Delete a dataset; see `Client`'s `datasets.delete`."""
+        path = f"/v1/datasets/{dataset if isinstance(dataset, str) else dataset.id}"
+        return await self._client.run(delete(path, dry_run=dry_run, cascade=cascade))
+
     async def list(self) -> AsyncIterator[AsyncDataset]:
         """Yield all datasets, newest first."""
         async for record in self._client.rows(DatasetRecord, "/v1/datasets", {}):
@@ -163,6 +171,13 @@ class AsyncJobs:
     async def get(self, job_id: str) -> AsyncJob:
         flow = operations.get(JobRecord, f"/v1/jobs/{job_id}")
         return AsyncJob(self._client, await self._client.run(flow))
+
+    async def delete(
+        self, job: str | AsyncJob, *, dry_run: bool = False, cascade: bool | None = None
+    ) -> Deletion:
+        """Delete a job that has ended; see `Client`'s `jobs.delete`."""
+        path = f"/v1/jobs/{job if isinstance(job, str) else job.id}"
+        return await self._client.run(delete(path, dry_run=dry_run, cascade=cascade))
 
     async def list(
         self,

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cultivar import _operations as operations
+from cultivar._deleting import Deletion, delete
 from cultivar._exchange import Flow
 from cultivar._handles import Dataset, Job, TrainedClassifier
 from cultivar._operations import Arrays, Order, Paths
@@ -167,6 +168,24 @@ class Datasets:
         flow = operations.get(DatasetRecord, f"/v1/datasets/{dataset_id}")
         return Dataset(self._client, self._client.run(flow))
 
+    def delete(
+        self, dataset: str | Dataset, *, dry_run: bool = False, cascade: bool | None = None
+    ) -> Deletion:
+        """Delete a dataset, the job that makes it, and the uploads that nothing else names.
+
+        Args:
+            dataset: the dataset, or its id.
+            dry_run: say what would go; delete nothing.
+            cascade: whether what derives from it (jobs that name it, jobs that name those, and so on) is
+                deleted too, or stays; None refuses where there is any.
+
+        Raises:
+            ConflictError: it is not made yet, a job that has not ended reads it, or something derives
+                from it and nothing was said of that.
+        """
+        path = f"/v1/datasets/{dataset if isinstance(dataset, str) else dataset.id}"
+        return self._client.run(delete(path, dry_run=dry_run, cascade=cascade))
+
     def list(self) -> Iterator[Dataset]:
         """Yield all datasets, newest first."""
         for record in self._client.rows(DatasetRecord, "/v1/datasets", {}):
@@ -204,6 +223,24 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         flow = operations.get(JobRecord, f"/v1/jobs/{job_id}")
         return Job(self._client, self._client.run(flow))
+
+    def delete(
+        self, job: str | Job, *, dry_run: bool = False, cascade: bool | None = None
+    ) -> Deletion:
+        """Delete a job that has ended, with all that it has made: files, models, dataset.
+
+        Args:
+            job: the job, or its id.
+            dry_run: say what would go; delete nothing.
+            cascade: whether what derives from it (jobs that name it, or something it has made, and so on)
+                is deleted too, or stays; None refuses where there is any.
+
+        Raises:
+            ConflictError: it has not ended, a job that has not ended reads it, or something derives
+                from it and nothing was said of that.
+        """
+        path = f"/v1/jobs/{job if isinstance(job, str) else job.id}"
+        return self._client.run(delete(path, dry_run=dry_run, cascade=cascade))
 
     def list(
         self,

@@ -1,14 +1,17 @@
 """An API over real small servers; on SQLite, and where a test asks for it on PostgreSQL too."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.domain.problems import JobFailure
 from app.domain.records import ALL_SCOPES
-from app.domain.tasks import Effects
+from app.domain.tasks import Effects, NewArtifact, NewModel
 from app.main import create_app
 from app.queue import Bell
 from app.settings import Settings
@@ -134,3 +137,65 @@ def stored(blobs: LocalBlobs, tenant: str, folder: Path, content: bytes) -> tupl
     """Put bytes into the blob store; return their sha-256 and number."""
     blob = blobs.put_bytes(tenant, content)
     return blob.sha256, blob.bytes
+
+
+def gelda(dataset_id: str, **fields: Any) -> dict[str, Any]:
+    return {"spec": {"kind": "gelda", "dataset": dataset_id, "plan": {"raise_to": 50}}, **fields}
+
+
+def submit(client: TestClient, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    response = client.post("/v1/jobs", json=body, headers=headers)
+    assert response.status_code == 202, response.text
+    made: dict[str, Any] = response.json()
+    return made
+
+
+def fail_next(store: Store) -> None:
+    with store.write() as tx:
+        claim = tx.tasks.claim({"cpu", "gpu"}, "tests", 60.0)
+        assert claim is not None
+        tx.tasks.fail(claim.lease, JobFailure("No.", code="too_bad"))
+
+
+@dataclass
+class Family:
+    """A dataset, a gelda job on it with a generator, and a job that has sampled from that."""
+
+    dataset: str
+    ingest: str
+    gelda: str
+    sample: str
+    generator: str
+
+    @property
+    def jobs(self) -> list[str]:
+        return [self.ingest, self.gelda, self.sample]
+
+
+@pytest.fixture
+def family(client: TestClient, store: Store, blobs: LocalBlobs, tenant: str) -> Family:
+    def kept(content: bytes) -> dict[str, Any]:
+        return blobs.put_bytes(tenant, content).named
+
+    columns = {"x": {"file": "x.npy", **kept(b"the rows")}}
+    made = dataset(client)
+    work(store, Effects(dataset={"manifest": MANIFEST | {"columns": columns}}))
+    first = submit(client, gelda(made["id"], metadata={"team": "owls"}))["id"]
+    config = {"method": "gelda", "class_counts": {"cat": 20, "dog": 10}}
+    report = NewArtifact("report.json", media_type="application/json", **kept(b"{}"))
+    last = Effects(artifacts=(report,), generator=NewModel({"g": kept(b"weights")}, config))
+    work(store, Effects(result={"files": kept(b"shards")}), Effects(), Effects(), last)
+    generator = client.get(f"/v1/jobs/{first}").json()["result"]["generator"]
+    second = submit(client, sample(generator))["id"]
+    rows = NewArtifact("rows.npz", media_type="application/octet-stream", **kept(b"made"))
+    work(store, Effects(), Effects(artifacts=(rows,)))
+    return Family(made["id"], made["job_id"], first, second, generator)
+
+
+def sample(generator: str) -> dict[str, Any]:
+    return {"spec": {"kind": "sample", "generator": generator, "plan": {"per_class": 5}}}
+
+
+def delete(client: TestClient, path: str, key: str | None = None, **query: Any) -> Any:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return client.delete(path, params=query, headers=headers)

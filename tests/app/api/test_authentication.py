@@ -7,11 +7,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.domain.records import ALL_SCOPES
-from app.domain.reviews import Picture, ReviewItem
-from app.domain.tasks import Effects, NewArtifact, NewModel
-from app.store.blobs import LocalBlobs
 from app.store.database import Store
-from tests.app.api.conftest import MANIFEST, MakeKey, dataset, upload, with_key, work
+from tests.app.api.conftest import MakeKey, with_key
 from tests.app.api.test_problems import assert_problem
 
 
@@ -63,102 +60,6 @@ def test_every_route_under_v1_needs_a_key_and_all_but_methods_a_scope(
                 assert_problem(powerless.request(verb, url, content=b"{}", headers=headers), 403)
             checked += 1
     assert checked > 25
-
-
-@pytest.fixture
-def owned(client: TestClient, store: Store, blobs: LocalBlobs, tenant: str) -> dict[str, str]:
-    """One of everything that has an id, by the name that a path has for it."""
-    made, upload_id = dataset(client), upload(client)
-    blob = blobs.put_bytes(tenant, b"{}")
-    file = NewArtifact("report.json", blob.sha256, blob.bytes, "application/json")
-    model = NewModel({"config.json": {"sha256": blob.sha256, "bytes": blob.bytes}}, {})
-    sheet = {"thumbnails": {"sha256": blob.sha256, "bytes": blob.bytes}}
-    raw = {"manifest": MANIFEST | {"modality": "image", "columns": sheet}, "stats": {}}
-    picture = Picture(blob.sha256, blob.bytes)
-    item = ReviewItem("7", "cat", "a {} in snow", None, picture, picture, "image/png", "kept")
-    work(
-        store,
-        Effects(dataset=raw, artifacts=(file,), generator=model, classifier=model, review=(item,)),
-    )
-    (artifact,) = client.get(f"/v1/jobs/{made['job_id']}/artifacts").json()["data"]
-    ids = {
-        noun: client.get(f"/v1/{noun}").json()["data"][0]["id"]
-        for noun in ("generators", "classifiers", "keys")
-    }
-    return {
-        "upload_id": upload_id,
-        "dataset_id": made["id"],
-        "job_id": made["job_id"],
-        "number": "1",
-        "artifact_id": artifact["id"],
-        "generators": ids["generators"],
-        "classifiers": ids["classifiers"],
-        "key_id": ids["keys"],
-        "name": "config.json",
-        "item_id": item.item_id,
-        "side": "before",
-    }
-
-
-BODIES = {"patch": {"name": "x"}, "/v1/jobs/{job_id}/reviews": {"reject": ["7"]}}
-"""What is sent to routes that take a body, by verb or path."""
-
-
-def filled(path: str, ids: dict[str, str]) -> str:
-    return path.format(**ids, model_id=ids.get(path.split("/")[2]))
-
-
-def test_another_tenants_id_answers_as_an_unknown_one(
-    client: TestClient, stranger: TestClient, owned: dict[str, str]
-) -> None:
-    unknown = {
-        name: value[: value.index("_") + 1] + "f" * 32 if "_" in value else value
-        for name, value in owned.items()
-    }
-    checked = 0
-    for path, operations in stranger.app.openapi()["paths"].items():
-        if "{" not in path:
-            continue
-        if "get" in operations:  # so that a stranger's 404 says something
-            assert client.get(filled(path, owned)).status_code == 200, path
-        for verb in operations:
-            answers = []
-            for ids in (owned, unknown):
-                body = BODIES.get(verb) or (BODIES.get(path) if verb == "post" else None)
-                answer = stranger.request(verb, filled(path, ids), json=body)
-                problem = assert_problem(answer, 404)
-                assert not any(value in answer.text for value in ids.values() if "_" in value)
-                answers.append({**problem, "request_id": None})
-            assert answers[0] == answers[1], path
-            checked += 1
-    assert checked > 15
-
-
-def test_a_spec_cannot_name_what_is_another_tenants(
-    stranger: TestClient, owned: dict[str, str]
-) -> None:
-    own = dataset(stranger)["id"]
-    vectors = {"source": "upload", "upload": owned["upload_id"]}
-    plan = {"per_class": 1}
-    for param, spec in (
-        ("spec.dataset", {"kind": "gelda", "dataset": owned["dataset_id"]}),
-        ("spec.classes.upload", {"kind": "gelda", "dataset": own, "classes": vectors}),
-        ("spec.generator", {"kind": "sample", "generator": owned["generators"], "plan": plan}),
-        ("spec.generator", {"kind": "sample", "generator": owned["job_id"], "plan": plan}),
-        ("spec.dataset", {"kind": "classifier", "dataset": owned["dataset_id"]}),
-        ("spec.mix", {"kind": "classifier", "dataset": own, "mix": [owned["job_id"]]}),
-    ):
-        answer = stranger.post("/v1/jobs", json={"spec": spec})
-        assert assert_problem(answer, 422, "input_not_found")["param"] == param
-    answer = stranger.post("/v1/datasets", json={"upload_ids": [owned["upload_id"]]})
-    assert_problem(answer, 422, "input_not_found")
-
-
-def test_lists_show_a_tenants_own(client: TestClient, stranger: TestClient) -> None:
-    dataset(client)
-    for path in ("/v1/jobs", "/v1/datasets", "/v1/generators", "/v1/classifiers"):
-        assert stranger.get(path).json() == {"data": [], "has_more": False, "next_after": None}
-    assert len(stranger.get("/v1/keys").json()["data"]) == 1
 
 
 @pytest.mark.parametrize(

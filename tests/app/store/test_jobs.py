@@ -236,3 +236,19 @@ def test_the_time_left_follows_from_the_pace(lab: Any) -> None:
     with lab.store.write() as tx:
         tx.tasks.progress(claim.lease, 50, 100)
     assert 0 < lab.see(job.id).eta_seconds < 10
+
+
+@pytest.mark.parametrize("kind", ["gelda", "ingest", "sample", "embed"])
+def test_what_making_a_job_returns_is_what_a_look_at_it_returns(lab: Any, kind: str) -> None:
+    """It is not read back: this is what keeps the two from drifting apart."""
+    more = {"spec": {"generator": "gen_x"}} if kind == "sample" else {}
+    alone = lab.job(kind, metadata={"a": "b", "c": "d"}, deadline_seconds=60.0, **more)
+    assert alone == lab.see(alone.id)
+    assert alone.queue_position is not None
+    waiting = lab.job(kind, inputs=(alone.id,), **more)
+    assert waiting == lab.see(waiting.id)
+    assert waiting.blocked_by == (alone.id,)
+    lab.cancel(alone.id)
+    failed = lab.job(kind, inputs=(alone.id,), **more)
+    assert failed == lab.see(failed.id)
+    assert failed.error is not None

@@ -67,6 +67,31 @@ def test_a_tenant_with_fewer_running_tasks_is_served_first(store: Store, lab: An
     assert lab.claimed().job_id == late.id
 
 
+def test_a_late_tenant_does_not_wait_behind_a_long_queue(store: Store, lab: Any) -> None:
+    """Four workers at once; by the order of age alone the late one would have the last turns."""
+    with store.write() as tx:
+        late = tx.tenants.create("late").id
+    for _ in range(30):
+        lab.job("ingest")
+    for _ in range(5):
+        lab.job("ingest", tenant=late)
+    turns: list[str] = []
+    start = threading.Barrier(4)
+
+    def serve(number: int) -> None:
+        start.wait()
+        while claim := lab.claim(worker=f"w{number}"):
+            turns.append(claim.tenant_id)
+            lab.succeed(claim)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(serve, range(4)))
+    assert Counter(turns) == {lab.tenant: 30, late: 5}
+    last = len(turns) - 1 - turns[::-1].index(late)
+    # One each in turn would be 5; claimants that look at the same moment see the same numbers.
+    assert Counter(turns[:last])[lab.tenant] <= 2 * 5 + 4
+
+
 def test_many_claimants_of_one_task_get_it_once(store: Store, lab: Any) -> None:
     job = lab.job("gelda")
     start = threading.Barrier(8)

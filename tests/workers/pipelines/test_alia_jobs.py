@@ -139,7 +139,7 @@ def _slots(service: Service, job: Job) -> dict[str, np.ndarray]:
         assert claim is not None
         tx.jobs.request_cancel(service.tenant, job.id)
         tx.tasks.cancel(claim.lease)
-    path = service.blobs.local_path(service.tenant, claim.earlier["plan"][0]["slots"])
+    path = service.blobs.local_path(service.tenant, claim.earlier["plan"][0]["slots"]["sha256"])
     with np.load(path) as arrays:
         return {name: arrays[name] for name in arrays.files}
 

@@ -12,6 +12,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from app.settings import Settings
+from app.store.blob_files import Blob
 from models.embeddings.dataset import EmbeddingDataset
 from models.encoders.catalogue import find
 from models.encoders.encode import Encoder
@@ -103,10 +104,10 @@ class Tasks:
         self.earlier.setdefault(stage, []).append(effects.result)
         return effects
 
-    def _keep(self, path: Path) -> Any:
+    def _keep(self, path: Path) -> Blob:
         self.kept += 1
         kept = path.rename(self.folder / f"kept-{self.kept}.npy")
-        return SimpleNamespace(sha256=kept.name, bytes=kept.stat().st_size)
+        return Blob(kept.name, kept.stat().st_size)
 
 
 def test_shards_make_the_bytes_of_one_run(tmp_path: Path, manifest: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cultivar._cli import deleting
 from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._handles import Dataset
@@ -31,7 +32,7 @@ MODALITIES = ("embedding", "image", "audio", "text")
 
 
 def add_to(commands: Any) -> None:
-    parser = commands.add_parser("datasets", help="upload, list and show datasets")
+    parser = commands.add_parser("datasets", help="upload, list, show and delete datasets")
     parser.set_defaults(command=_list)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
     upload = verbs.add_parser("upload", help="bring a file (or several, in order) to the service")
@@ -69,6 +70,7 @@ def add_to(commands: Any) -> None:
         help="images: write one picture of some of each class there",
     )
     shown.set_defaults(command=_show)
+    deleting.add_to(verbs, "dataset", lambda client: client.datasets.delete)
 
 
 def columns_of(arguments: argparse.Namespace) -> dict[str, str | bool | float]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cultivar._cli import reviewing
+from cultivar._cli import deleting, reviewing
 from cultivar._cli.listing import listing, show
 from cultivar._client import Client
 from cultivar._progress import headline, stderr
@@ -16,7 +16,7 @@ MOST_LISTED = 50
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser(
-        "jobs", help="list, show, wait for, review, cancel and download jobs"
+        "jobs", help="list, show, wait for, review, cancel, download and delete jobs"
     )
     parser.set_defaults(command=_list, kind=None, state=None)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs (list, if none is given)")
@@ -44,6 +44,7 @@ def add_to(commands: Any) -> None:
             sub.add_argument("names", nargs="*", metavar="NAME", help="by default all of them")
             sub.add_argument("--to", type=Path, default=Path(), help="folder; by default this one")
     reviewing.add_to(verbs)
+    deleting.add_to(verbs, "job", lambda client: client.jobs.delete)
     images = verbs.add_parser("images", help="fetch a job's synthetic images into a folder")
     images.add_argument("job")
     images.add_argument("folder", type=Path, help="is made, or is empty; one folder a class in it")
