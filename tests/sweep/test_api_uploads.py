@@ -180,7 +180,7 @@ def test_an_upload_survives_every_fault_of_the_disk_and_of_the_api(
         hits += front.api is not None and (front.api.dead or bool(hit))
         if any(c.name in SYNCS and c.inside(front.settings.home / "blobs") for c in hit):
             # Killed, it has told nobody; otherwise what was not confirmed is not acknowledged.
-            assert fault is KILL or set(sent.statuses) & set(REFUSED), call.text
+            assert fault is KILL or set(sent.statuses) & set(REFUSED[fault]), call.text
         assert front.judged(sent) == [], f"{fault.name} at {call.name} {call.number}: {call.text}"
     kind = make_url(front.settings.database).get_backend_name()
     print(f"{fault.name} on {kind}, by strace: {hits} hits at {len(chosen)} of {len(calls)} calls")
